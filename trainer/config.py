@@ -1,0 +1,174 @@
+"""What a run is. No torch here: the web process and the planner import this module.
+
+A `RunSpec` holds everything that decides a run's outcome and nothing that does not; its
+`fingerprint()` is the run's identity, and the same spec is never trained twice.
+"""
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, TypeVar
+
+from fitting.costs.architecture import Architecture
+from fitting.costs.flops import train_flops
+
+_T = TypeVar("_T")
+Transfer = Literal["completep", "none"]
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerSpec:
+    """AdamW. With `transfer="completep"` `lr` is the rate at `base_width` and `base_depth`,
+    and the rates of a wider or deeper model follow from it (arXiv:2505.01618)."""
+
+    lr: float
+    name: Literal["adamw"] = "adamw"
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip_norm: float = 1.0
+    z_loss: float = 0.0
+    transfer: Transfer = "completep"
+    base_width: int = 64
+    base_depth: int = 4
+
+    def __post_init__(self) -> None:
+        _positive(self, "optimizer", "lr", "eps", "clip_norm", "base_width", "base_depth")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleSpec:
+    """Warm up, stay, cool down. The trunk never cools; a branch at each horizon does."""
+
+    warmup_share: float = 0.02  # of the first horizon's tokens
+    cooldown_share: float = 0.2  # of each horizon's tokens
+    cooldown: Literal["1-sqrt", "linear"] = "1-sqrt"
+
+    def __post_init__(self) -> None:
+        for name in ("warmup_share", "cooldown_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f"schedule.{name} must lie in (0, 1); got {getattr(self, name)} (a percentage?)"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """Which tokens. `fingerprint` is the prepared corpus's, from its manifest."""
+
+    fingerprint: str
+    mixture: tuple[tuple[str, float], ...] = ()  # (domain, weight); empty: as the corpus is
+    max_epochs: float = 1.0  # how often a token may repeat, asked for explicitly
+
+    def __post_init__(self) -> None:
+        _positive(self, "data", "max_epochs")
+        if any(weight <= 0 for _, weight in self.mixture):
+            raise ValueError(f"data.mixture weights must be positive; got {self.mixture}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """One training job: a trunk, and a cooled-down, evaluated branch at each horizon."""
+
+    model: Architecture
+    data: DataSpec
+    horizons: tuple[int, ...]  # tokens, increasing; one measurement each
+    batch_tokens: int  # a multiple of model.context
+    optimizer: OptimizerSpec
+    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
+    seed: int
+    precision: Precision = "fp32"
+    eval_tokens: int = 131_072  # fixed held-out tokens
+
+    def __post_init__(self) -> None:
+        if self.batch_tokens < 1 or self.batch_tokens % self.model.context:
+            raise ValueError(
+                f"batch_tokens must be a multiple of model.context; got {self.batch_tokens} and "
+                f"{self.model.context}"
+            )
+        if not self.horizons or list(self.horizons) != sorted(set(self.horizons)):
+            raise ValueError(
+                f"horizons must be increasing token counts, at least one; got {self.horizons}"
+            )
+        short = [h for h in self.horizons if h % self.batch_tokens or h < 10 * self.batch_tokens]
+        if short:
+            raise ValueError(
+                f"horizons must be multiples of batch_tokens={self.batch_tokens} and at least 10 "
+                f"steps long; got {short}"
+            )
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision must be 'fp32' or 'bf16'; got {self.precision!r}")
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the trunk: the last horizon."""
+        return self.horizons[-1]
+
+    @property
+    def n_tokens_processed(self) -> int:
+        """Tokens trained on in all: the trunk once, and a cooldown for each horizon."""
+        share = self.schedule.cooldown_share
+        cool = sum(round(h * share) for h in self.horizons)
+        return self.n_tokens - round(self.n_tokens * share) + cool
+
+    @property
+    def flops(self) -> float:
+        """C of the whole job, branches included [FLOP]: what it costs, not a law's abscissa."""
+        return train_flops(self.model.n_params, self.n_tokens_processed)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Self:
+        """Raises ValueError: unknown key, missing key, or a value out of range, by its path."""
+        return build(cls, d, path="run")
+
+
+def build(cls: type[_T], d: Any, *, path: str) -> _T:
+    """A frozen config from plain JSON values; nested configs and tuples too.
+
+    Raises:
+        ValueError: not an object, an unknown key, or a missing one; names the path.
+    """
+    if not isinstance(d, dict):
+        raise ValueError(f"{path} must be an object; got {type(d).__name__}")  # noqa: TRY004
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(d) - set(known))
+    if unknown:
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known keys are {sorted(known)}")
+    missing = [
+        n
+        for n, f in known.items()
+        if n not in d
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{path}: missing key {missing[0]!r}")
+    return cls(**{k: _plain(hints[k], v, path=f"{path}.{k}") for k, v in d.items()})
+
+
+def _plain(hint: Any, value: Any, *, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, path=path)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        return tuple(_plain(None, v, path=path) for v in value)
+    return value
+
+
+def _positive(config: object, path: str, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0:
+            raise ValueError(f"{path}.{name} must be positive; got {value}")
