@@ -167,7 +167,7 @@ class Architecture:
         """
         if self.family == "lstm":
             return 0.0
-        span = min(self.window or self.context, self.context)
+        span: float = min(self.window or self.context, self.context)
         if causal and span == self.context:
             span /= 2
         return 12.0 * self.n_layer * self.n_head * self.d_head * span

@@ -1,0 +1,35 @@
+"""The `isoflop` command: collects the command groups, each in a file beside this one.
+
+Exit codes: 0 done, 2 bad input, 3 the data cannot answer.
+"""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from fitting.errors import InputError, RefusalError
+from sweeper.cli.common import fail
+
+GROUPS = ("laws", "estimate", "data", "service", "sweeps", "reports", "demo")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def load(app: typer.Typer) -> typer.Typer:
+    """Let every group add its commands. A group is a module with `register(app)`."""
+    for name in GROUPS:
+        import_module(f"sweeper.cli.{name}").register(app)
+    return app
+
+
+def run() -> None:
+    """Entry point: errors that a user can mend become one sentence and an exit code."""
+    try:
+        load(app)()
+    except RefusalError as e:
+        sys.exit(fail(3, e.code, e.reasons))
+    except (InputError, FileNotFoundError) as e:
+        sys.exit(fail(2, "bad_input", (str(e),)))
