@@ -14,7 +14,10 @@ from sweeper.cli.common import fail
 GROUPS = ("laws", "estimate", "data", "service", "sweeps", "reports", "demo")
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
