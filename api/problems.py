@@ -1,0 +1,128 @@
+"""Errors as RFC 9457 problem details: one shape for every 4xx and 5xx, decided in one place."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from fitting.errors import InputError, RefusalError
+
+LOG = structlog.get_logger(__name__)
+
+
+class Problem(BaseModel):
+    """https://www.rfc-editor.org/rfc/rfc9457, plus `errors` for bad input, `code` and `reasons`
+    for a refusal."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+class ProblemError(Exception):
+    """An answer that is not a success. `type_` is stable, `extra` are further members."""
+
+    def __init__(self, status: HTTPStatus, detail: str, *, type_: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.type_, self.extra = status, detail, type_, extra
+
+
+def respond(
+    status: int, detail: str, *, type_: str = "about:blank", headers: Any = None, **extra: Any
+) -> JSONResponse:
+    """The answer itself; `extra` become members beside the standard ones."""
+    problem = Problem(
+        type=type_, title=HTTPStatus(status).phrase, status=status, detail=detail, **extra
+    )
+    return JSONResponse(
+        problem.model_dump(), status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route, so that OpenAPI shows what a client must handle."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        s.value: {"description": s.phrase, "content": {"application/problem+json": schema}}
+        for s in statuses
+    }
+
+
+def pointer(field: str) -> str:
+    """`budgets.1` and `loss[3]` as JSON pointers, `#/budgets/1` and `#/loss/3`."""
+    parts = [part for part in re.split(r"[.\[\]]+", field) if part]
+    return "#/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def of_input(error: InputError) -> JSONResponse:
+    """422: what cannot be meant, which field, and the remedy that the message names."""
+    errors = [{"pointer": pointer(error.field), "detail": str(error)}] if error.field else []
+    return respond(422, str(error), type_="/problems/bad-input", errors=errors)
+
+
+def of_refusal(error: RefusalError) -> JSONResponse:
+    """409: well formed, and the data cannot answer it."""
+    return respond(
+        409, str(error), type_="/problems/refused", code=error.code, reasons=list(error.reasons)
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Register the table below; everything that is not in it is a 500 without details."""
+    table: dict[Any, Any] = {
+        InputError: lambda _, e: of_input(e),
+        RefusalError: lambda _, e: of_refusal(e),
+        ProblemError: lambda _, e: respond(e.status, e.detail, type_=e.type_, **e.extra),
+        HTTPException: lambda _, e: respond(e.status_code, _http_detail(e), headers=e.headers),
+        RequestValidationError: lambda _, e: _of_validation(e),
+        OperationalError: _of_database,
+        Exception: _of_bug,
+    }
+    for kind, handler in table.items():
+        app.add_exception_handler(kind, handler)
+
+
+def _http_detail(error: HTTPException) -> str:
+    if error.status_code == HTTPStatus.NOT_FOUND and error.detail == "Not Found":
+        return "nothing lives at this address; /openapi.json lists what does"
+    return str(error.detail)
+
+
+def _of_validation(error: RequestValidationError) -> JSONResponse:
+    errors = [_invalid(e["loc"], e["msg"]) for e in error.errors()]
+    where = [e.get("pointer") or e["parameter"] for e in errors]
+    detail = "; ".join(f"{w}: {e['detail']}" for w, e in zip(where, errors, strict=True))
+    return respond(422, detail, type_="/problems/bad-input", errors=errors)
+
+
+def _invalid(loc: tuple[int | str, ...], message: str) -> dict[str, str]:
+    """A body field by JSON pointer, anything else by the parameter's name (RFC 9457, 3)."""
+    if loc[0] == "body":
+        rest = [] if len(loc) == 2 and isinstance(loc[1], int) else loc[1:]  # broken JSON
+        return {"pointer": "#/" + "/".join(map(str, rest)), "detail": message}
+    return {"parameter": ".".join(map(str, loc[1:])), "detail": message}
+
+
+def _of_database(request: Request, error: Exception) -> JSONResponse:
+    LOG.error("database unavailable", path=request.url.path, error=str(error))
+    return respond(
+        503,
+        "the database does not answer; runs go on and nothing is lost, try again",
+        type_="/problems/database",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _of_bug(request: Request, error: Exception) -> JSONResponse:
+    LOG.error("unexpected error", path=request.url.path, exc_info=error)
+    return respond(500, "an unexpected error; the log of the service has the details")

@@ -1,0 +1,230 @@
+"""A thin REST client: the commands and the demo speak to the service through it and nothing else.
+
+Problem documents become the errors that the same mistake raises without a service: 404 and 422
+`InputError`, 409 `RefusalError`, with the service's own sentences.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from fitting.errors import InputError, RefusalError
+
+Json = dict[str, Any]
+DEFAULT_HOME = "isoflop-home"
+
+
+def find_url(url: str | None = None, *, home: Path | None = None) -> str:
+    """`url`, else ISOFLOP_URL, else what the running service wrote to <home>/service.json.
+
+    Raises:
+        InputError: none of the three is there.
+    """
+    given = url or os.environ.get("ISOFLOP_URL")
+    if given:
+        return given.rstrip("/")
+    folder = home or Path(os.environ.get("ISOFLOP_HOME", DEFAULT_HOME))
+    file = folder / "service.json"
+    if not file.is_file():
+        raise InputError(
+            f"no service found: {file} does not exist; start one with `isoflop up`, or give --url",
+            field="url",
+        )
+    return str(json.loads(file.read_text())["url"]).rstrip("/")
+
+
+class Client:
+    """One connection pool to one service. Answers are the decoded JSON documents."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        home: Path | None = None,
+        timeout_s: float = 300.0,  # a fit with thousands of bootstraps answers when it is done
+        http: httpx2.Client | None = None,  # tests pass one that needs no socket
+    ) -> None:
+        self.url = str(http.base_url) if http else find_url(url, home=home)
+        self.http = http or httpx2.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.http.close()
+
+    # -- sweeps and runs ---------------------------------------------------------------
+
+    def plan(self, spec: Json) -> Json:
+        """What the sweep would do and cost; leaves no trace."""
+        return self._json("POST", "/v1/sweeps", json=spec, params={"dry_run": "true"})
+
+    def submit(self, spec: Json, *, key: str | None = None) -> Json:
+        """Create a sweep. The same `key` again gives the same sweep, not a second one."""
+        return self._json("POST", "/v1/sweeps", json=spec, headers=_idempotent(key))
+
+    def sweeps(self, *, state: str | None = None, limit: int = 50) -> Iterator[Json]:
+        """All sweeps, newest first, page by page."""
+        return self._pages("/v1/sweeps", {"limit": limit} | ({"state": state} if state else {}))
+
+    def sweep(self, sweep_id: str) -> Json:
+        return self._json("GET", f"/v1/sweeps/{sweep_id}")
+
+    def runs(self, sweep_id: str, *, limit: int = 200) -> Iterator[Json]:
+        return self._pages(f"/v1/sweeps/{sweep_id}/runs", {"limit": limit})
+
+    def control(self, sweep_id: str, verb: str) -> Json:
+        """`verb`: pause, resume, stop, cancel or retry."""
+        return self._json("POST", f"/v1/sweeps/{sweep_id}/{verb}")
+
+    def run(self, run_id: str) -> Json:
+        return self._json("GET", f"/v1/runs/{run_id}")
+
+    def curve(self, run_id: str) -> Json:
+        return self._json("GET", f"/v1/runs/{run_id}/curve")
+
+    # -- laws --------------------------------------------------------------------------
+
+    def create_study(self, name: str, csv: str | bytes, **meta: str) -> Json:
+        """Measurements from elsewhere, as CSV text. `meta`: tokenizer, loss_unit, source."""
+        return self._json(
+            "POST",
+            "/v1/studies",
+            content=csv,
+            params={"name": name, **meta},
+            headers={"Content-Type": "text/csv"},
+        )
+
+    def studies(self, *, limit: int = 50) -> Iterator[Json]:
+        return self._pages("/v1/studies", {"limit": limit})
+
+    def study(self, study_id: str) -> Json:
+        """By id or by name."""
+        return self._json("GET", f"/v1/studies/{study_id}")
+
+    def fit(self, **body: Any) -> Json:
+        """Body: sweep_id or study_id; law ("auto"), objective, n_bootstrap, seed."""
+        return self._json("POST", "/v1/fits", json=body)
+
+    def fits(self, **params: Any) -> Iterator[Json]:
+        """Of a sweep_id or a study_id, newest first."""
+        return self._pages("/v1/fits", params)
+
+    def recommend(self, **body: Any) -> Json:
+        """Body: fit_id, budget (any unit), inference_tokens, unique_tokens, device, n_devices."""
+        return self._json("POST", "/v1/recommendations", json=body)
+
+    def estimate(self, **body: Any) -> Json:
+        return self._json("POST", "/v1/estimates", json=body)
+
+    def plot(self, kind: str, form: str = "svg", **params: Any) -> bytes:
+        """A figure: kind as in GET /v1/plots, form svg, png or json; params sweep_id, fit_id…"""
+        return self._send("GET", f"/v1/plots/{kind}.{form}", params=params).content
+
+    # -- final runs, events, reports ---------------------------------------------------
+
+    def launch(self, recommendation_id: str, *, key: str | None = None, **body: Any) -> Json:
+        """Seal the forecast and queue the final run, once."""
+        body = {"recommendation_id": recommendation_id, **body}
+        return self._json("POST", "/v1/launches", json=body, headers=_idempotent(key))
+
+    def launch_status(self, launch_id: str) -> Json:
+        """The forecast, and the outcome beside it as soon as there is one."""
+        return self._json("GET", f"/v1/launches/{launch_id}")
+
+    def launches(self, *, limit: int = 50) -> Iterator[Json]:
+        return self._pages("/v1/launches", {"limit": limit})
+
+    def events(self, *, after: int = 0, sweep_id: str | None = None) -> Iterator[Json]:
+        """Events as they happen, from the one after `after` on; each has id, event and data."""
+        params = {"sweep_id": sweep_id} if sweep_id else {}
+        headers = {"Last-Event-ID": str(after)}
+        with self.http.stream("GET", "/v1/events", params=params, headers=headers) as answer:
+            if answer.is_error:
+                answer.read()
+            _raise_for(answer)
+            yield from _parse_events(answer.iter_lines())
+
+    def report(self, *, sweep_id: str | None = None, study_id: str | None = None) -> str:
+        """The self-contained HTML report."""
+        kind, ident = ("sweeps", sweep_id) if sweep_id else ("studies", study_id)
+        return self._send("GET", f"/v1/{kind}/{ident}/report").text
+
+    def ready(self) -> Json:
+        """What /readyz says, whether ready (200) or degraded (503)."""
+        return dict(self.http.get("/readyz").json())
+
+    # -- transport ---------------------------------------------------------------------
+
+    def _pages(self, path: str, params: Json) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = self._json("GET", path, params=params | ({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def _json(self, method: str, path: str, **request: Any) -> Json:
+        return dict(self._send(method, path, **request).json())
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        try:
+            answer = self.http.request(method, path, **request)
+        except httpx2.TransportError as error:
+            raise InputError(
+                f"no service answers at {self.url} ({error}); start one with `isoflop up`",
+                field="url",
+            ) from error
+        _raise_for(answer)
+        return answer
+
+
+def _idempotent(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
+
+
+def _raise_for(answer: httpx2.Response) -> None:
+    if not answer.is_error:
+        return
+    try:
+        problem = answer.json()
+    except ValueError:
+        raise RuntimeError(f"{answer.url} answered {answer.status_code}, not as JSON") from None
+    if answer.status_code in (404, 422):
+        raise InputError(problem["detail"], field=_field(problem))
+    if answer.status_code == 409:
+        reasons = tuple(problem.get("reasons", ()))
+        raise RefusalError(problem["detail"], code=problem.get("code", "conflict"), reasons=reasons)
+    raise RuntimeError(f"{answer.url} answered {answer.status_code}: {problem['detail']}")
+
+
+def _field(problem: Json) -> str:
+    """`budgets.1` from the pointer `#/budgets/1`, or the parameter's name."""
+    for error in problem.get("errors", ()):
+        pointer = str(error.get("pointer", "")).removeprefix("#/")
+        return pointer.replace("/", ".") or str(error.get("parameter", ""))
+    return ""
+
+
+def _parse_events(lines: Iterator[str]) -> Iterator[Json]:
+    """Server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    event: Json = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name in ("id", "event", "data"):
+            event[name] = value
+        elif not line and "data" in event:
+            yield event | {"id": int(event["id"]), "data": json.loads(event["data"])}
+            event = {}
