@@ -1,0 +1,81 @@
+"""Engines and transactions for SQLite and PostgreSQL.
+
+    with writing(engine) as session: ...   # BEGIN IMMEDIATE on SQLite; commits at the end
+    with reading(engine) as session: ...   # sees one snapshot, writes nothing
+
+Under a plain BEGIN two SQLite connections that read and then write fail with "database is
+locked", whatever the timeout; a writer that says so at once only waits its turn.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from json import dumps
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from fitting.errors import InputError
+
+BUSY_TIMEOUT_S = 30
+_WRITE = "isoflop_write"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://user:password@host/name`.
+
+    Raises:
+        InputError: another database.
+    """
+    parsed = make_url(url)
+    kind = parsed.get_backend_name()
+    strict_json = partial(dumps, allow_nan=False)
+    if kind == "sqlite":
+        engine = create_engine(
+            parsed,
+            json_serializer=strict_json,
+            connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        )
+        _tune_sqlite(engine)
+        return engine
+    if kind == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            json_serializer=strict_json,
+            pool_pre_ping=True,
+        )
+    raise InputError(
+        f"database_url must be sqlite:/// or postgresql://; got {kind}://", field="database_url"
+    )
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get(_WRITE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session in a transaction that may write; commits at the end, rolls back on an error."""
+    with (
+        Session(engine.execution_options(**{_WRITE: True}), expire_on_commit=False) as session,
+        session.begin(),
+    ):
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session for reading; whatever it changed is rolled back."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield session

@@ -1,0 +1,45 @@
+"""One answer per Idempotency-Key, remembered in SQL so that a restart does not forget it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from store.control import IdempotencyKey
+from store.errors import KeyInFlightError, KeyReusedError
+from store.upsert import insert_once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the first request was answered."""
+
+    status: int
+    body: dict[str, Any]
+
+
+def begin(session: Session, key: str, body: bytes) -> Answer | None:
+    """Reserve `key` for this body: None, and the caller does the work and calls `finish` in the
+    same transaction; or the answer given before.
+
+    Raises:
+        KeyReusedError: the key came with another body (422).
+        KeyInFlightError: the first request was committed without an answer (409).
+    """
+    digest = hashlib.sha256(body).hexdigest()
+    if insert_once(session, IdempotencyKey, key=key, body_sha256=digest):
+        return None
+    row = session.get_one(IdempotencyKey, key)
+    if row.body_sha256 != digest:
+        raise KeyReusedError(key)
+    if row.status is None or row.answer is None:
+        raise KeyInFlightError(key)
+    return Answer(status=row.status, body=row.answer)
+
+
+def finish(session: Session, key: str, *, status: int, body: dict[str, Any]) -> None:
+    """Remember the answer."""
+    row = session.get_one(IdempotencyKey, key)
+    row.status, row.answer = status, body
+    session.flush()

@@ -1,0 +1,74 @@
+"""Reading and adding runs and their attempts. State changes are `sweeper.transitions`' alone.
+
+Functions take an open `Session` and never commit: the caller's `with writing(engine) as session:`
+is the transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.errors import NotFoundError
+from store.models import Attempt, Run, Sweep, SweepRun
+from store.states import ATTEMPT_LIVE, RunState
+from store.upsert import insert_once
+
+
+def get_run(session: Session, run_id: int) -> Run:
+    """Raises NotFoundError: no run has this id."""
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NotFoundError("run", run_id)
+    return run
+
+
+def find_or_add_run(session: Session, *, spec_hash: str, code_hash: str, **columns: Any) -> Run:
+    """The run with this identity: the one that is there, or a new queued one."""
+    insert_once(session, Run, spec_hash=spec_hash, code_hash=code_hash, **columns)
+    return session.scalars(
+        select(Run).where(Run.spec_hash == spec_hash, Run.code_hash == code_hash)
+    ).one()
+
+
+def list_runs(
+    session: Session,
+    *,
+    sweep_id: int | None = None,
+    state: RunState | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> Sequence[Run]:
+    """Runs with an id above `after`, in order of id: the last id is the next page's cursor."""
+    query = select(Run).where(Run.id > after).order_by(Run.id).limit(limit)
+    if sweep_id is not None:
+        query = query.join(SweepRun).where(SweepRun.sweep_id == sweep_id)
+    if state is not None:
+        query = query.where(Run.state == state)
+    return session.scalars(query).all()
+
+
+def sweeps_of_run(session: Session, run_id: int) -> Sequence[Sweep]:
+    return session.scalars(
+        select(Sweep).join(SweepRun).where(SweepRun.run_id == run_id).order_by(Sweep.id)
+    ).all()
+
+
+def attempts_of_run(session: Session, run_id: int) -> Sequence[Attempt]:
+    return session.scalars(
+        select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
+    ).all()
+
+
+def latest_attempt(session: Session, run_id: int) -> Attempt | None:
+    return session.scalars(
+        select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number.desc()).limit(1)
+    ).one_or_none()
+
+
+def live_attempts(session: Session) -> Sequence[Attempt]:
+    """All executions that SQL believes to be under way."""
+    return session.scalars(
+        select(Attempt).where(Attempt.state.in_(ATTEMPT_LIVE)).order_by(Attempt.id)
+    ).all()
