@@ -64,6 +64,7 @@ class Run(Base):
     n_params_non_embedding: Mapped[int] = mapped_column(BigInteger)
     n_tokens: Mapped[int] = mapped_column(BigInteger)  # D of the last horizon
     flops: Mapped[float] = mapped_column(Finite)  # of the whole job; 6 N D overflows BIGINT
+    budgets: Mapped[list[Any]] = mapped_column(Json, default=list)  # [horizon, asked FLOP] pairs
     device: Mapped[str] = mapped_column(String(16), default="auto")  # auto, cpu, cuda
     n_cpus: Mapped[int] = mapped_column(default=1)
     state: Mapped[RunState] = mapped_column(word_column(RunState), default=RunState.QUEUED)

@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("n_params_non_embedding", sa.BigInteger(), nullable=False),
         sa.Column("n_tokens", sa.BigInteger(), nullable=False),
         sa.Column("flops", sa.Float(53), nullable=False),
+        sa.Column("budgets", sa.JSON().with_variant(JSONB(), "postgresql"), nullable=False),
         sa.Column("device", sa.String(length=16), nullable=False),
         sa.Column("n_cpus", sa.Integer(), nullable=False),
         sa.Column(
