@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store.control import Event
-
-_PG_LOCK = 0x150F11
 
 
 def append(
@@ -19,13 +17,11 @@ def append(
     run_id: int | None = None,
     **data: Any,
 ) -> Event:
-    """Write down `kind` ("run.finished", …) in the caller's transaction.
+    """Write down `kind` ("run.state", …) in the caller's transaction.
 
-    On PostgreSQL ids are given when a row is written and seen when it is committed; the lock makes
-    both orders the same, or a reader that remembers the last id would miss the late one.
+    A reader that remembers the last id misses nothing: `store.engine.writing` lets one writer in
+    at a time, so ids are seen in the order in which they are given.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _PG_LOCK})
     event = Event(kind=kind, sweep_id=sweep_id, run_id=run_id, data=data)
     session.add(event)
     session.flush()
