@@ -1,0 +1,51 @@
+"""What must hold before a law is fitted; each refusal says which data would answer."""
+
+import numpy as np
+
+from fitting.errors import RefusalError
+from fitting.measurements import Measurements
+
+SAME = 1e-3  # sizes or token counts closer than this (relative) are one
+
+
+def check(m: Measurements, n_coefficients: int, *, allow_undecayed: bool = False) -> None:
+    """Refuse data that cannot determine a law with so many coefficients.
+
+    Raises:
+        RefusalError: codes `undecayed`, `too_few_points`, `single_size`, `single_horizon`,
+            `constant_ratio`, `equal_losses`.
+    """
+    if m.decayed is not None and not m.decayed.all() and not allow_undecayed:
+        n = int((~m.decayed).sum())
+        _refuse("undecayed", f"{n} of {len(m)} measurements were taken before the learning rate had "
+                "decayed; only decayed losses lie on a law (drop them, or allow undecayed rows)")  # fmt: skip
+    if len(m) <= n_coefficients:
+        _refuse("too_few_points", f"{n_coefficients} coefficients need at least "
+                f"{n_coefficients + 1} measurements; got {len(m)}")  # fmt: skip
+    check_spread(m)
+
+
+def check_spread(m: Measurements) -> None:
+    """Refuse a design without spread in N, in D, or in D/N, and losses that do not differ."""
+    n_sizes, n_horizons = n_distinct(m.n_params), n_distinct(m.n_tokens)
+    if n_sizes < 3:
+        _refuse("single_size", f"a law in N needs at least 3 model sizes; got {n_sizes}")
+    if n_horizons < 3:
+        _refuse("single_horizon", f"a law in D needs at least 3 token counts; got {n_horizons}")
+    if np.ptp(np.log(m.loss)) < 1e-9:
+        _refuse("equal_losses", f"all {len(m)} losses equal {m.loss[0]:.6g}: nothing to fit")
+    if np.std(np.log(m.n_tokens / m.n_params)) < 0.05:
+        ratio = float(np.exp(np.mean(np.log(m.n_tokens / m.n_params))))
+        _refuse("constant_ratio", f"all runs have nearly the same D/N ({ratio:.3g}): the N term and "
+                "the D term cannot be told apart; add runs at other ratios, such as a quarter and "
+                "four times as many tokens")  # fmt: skip
+
+
+def n_distinct(values: np.ndarray) -> int:  # type: ignore[type-arg]
+    """How many values differ by more than `SAME`."""
+    logs = np.sort(np.log(values))
+    return 1 + int((np.diff(logs) > SAME).sum())
+
+
+def _refuse(code: str, message: str) -> None:
+    raise RefusalError(message, code=code)

@@ -1,0 +1,205 @@
+"""The unit of every fit: evaluated, decayed points (N, D, L), checked once and immutable.
+
+    N, D   parameters that multiply, training tokens    [params], [tokens]
+    C      training compute, 6 N D                       [FLOP]
+    L      validation loss                               [nats/token unless `loss_unit` says else]
+    U      unique tokens of the corpus                   [tokens]
+
+Nothing is dropped silently: what `from_csv` leaves out is counted in `n_excluded`.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitting.costs.flops import train_flops
+from fitting.errors import InputError
+
+Array = NDArray[np.float64]
+
+REQUIRED = ("n_params", "n_tokens", "loss")
+POSITIVE = ("n_params", "n_tokens", "loss", "flops", "unique_tokens", "loss_se", "budget_flops")
+ALIASES = {"budget": "budget_flops", "dataset": "group", "run": "group", "run_id": "group"}
+YES = {"true", "1", "yes", "y", "t"}
+NO = {"false", "0", "no", "n", "f"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurements:
+    """R points; every array is (R,) and in the same order."""
+
+    n_params: Array
+    n_tokens: Array
+    loss: Array
+    flops: Array
+    unique_tokens: Array | None = None
+    group: NDArray[np.str_] | None = None  # points of one group (a run) err together
+    loss_se: Array | None = None  # evaluation error of the loss, same unit
+    budget_flops: Array | None = None  # nominal isoFLOP budget
+    decayed: NDArray[np.bool_] | None = None  # False: taken before the rate had decayed
+    censored: NDArray[np.bool_] | None = None  # True: under-tuned, the loss is an upper bound
+    loss_unit: str = "nats/token"
+    tokenizer: str | None = None
+    n_convention: str = "multiplied"  # what N counts
+    source: str = ""
+    n_excluded: int = 0  # rows left out because `excluded_outlier` said so
+
+    def __post_init__(self) -> None:
+        n_rows = len(self.n_params)
+        if not n_rows:
+            raise InputError("measurements need at least one row; got none", field="loss")
+        for name in array_names():
+            value = getattr(self, name)
+            if value is not None and len(value) != n_rows:
+                raise InputError(
+                    f"every column needs one value per row; n_params has {n_rows} and "
+                    f"{name} has {len(value)}",
+                    field=name,
+                )
+        for name in POSITIVE:
+            _check_positive(getattr(self, name), name)
+
+    def __len__(self) -> int:
+        return len(self.n_params)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any], **meta: Any) -> Self:
+        """Build from a mapping of columns, for instance `{"n_params": [...], ...}`.
+
+        Args:
+            columns: n_params, n_tokens, loss and any of flops, unique_tokens, group, loss_se,
+                budget, decayed, censored, excluded_outlier, loss_unit, tokenizer. Others are
+                ignored.
+            meta: `loss_unit`, `tokenizer`, `n_convention`, `source`;
+                `keep_excluded=True` keeps rows flagged `excluded_outlier`.
+
+        Raises:
+            InputError: a column is missing, or a value cannot be meant.
+        """
+        table = {ALIASES.get(k, k): v for k, v in columns.items() if ALIASES.get(k) not in columns}
+        for name in REQUIRED:
+            if name not in table:
+                raise InputError(
+                    f"column {name} is missing; the columns found are {', '.join(columns)}",
+                    field=name,
+                )
+        keep = _kept_rows(table, keep_excluded=bool(meta.pop("keep_excluded", False)))
+        arrays = {n: _convert(table[n], n)[keep] for n in array_names() if _present(table, n)}
+        arrays.setdefault("flops", train_flops(arrays["n_params"], arrays["n_tokens"]))
+        for name in ("loss_unit", "tokenizer"):
+            if _present(table, name):
+                meta.setdefault(name, _one_value(np.asarray(table[name])[keep], name))
+        return cls(**arrays, **meta, n_excluded=int((~keep).sum()))
+
+    @classmethod
+    def from_frame(cls, frame: Any, **meta: Any) -> Self:
+        """Build from a pandas data frame; see `from_columns`."""
+        return cls.from_columns({str(name): list(frame[name]) for name in frame.columns}, **meta)
+
+    @classmethod
+    def from_csv(cls, path: str | Path, **meta: Any) -> Self:
+        """Read a CSV with a header line; see `from_columns`."""
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        names = [name for name in reader.fieldnames or () if name]
+        if not names or not rows:
+            raise InputError(f"{path} needs a header line and at least one row; got neither or one")
+        meta.setdefault("source", Path(path).name)
+        return cls.from_columns({name: [row[name] for row in rows] for name in names}, **meta)
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Columns as plain lists, `budget_flops` under its CSV name `budget`."""
+        named = {n: getattr(self, n) for n in array_names()}
+        return {("budget" if n == "budget_flops" else n): v.tolist() for n, v in named.items()
+                if v is not None}  # fmt: skip
+
+    def to_frame(self) -> Any:
+        """A pandas data frame of `to_columns`."""
+        import pandas as pd  # noqa: PLC0415  # a fit on a CSV must not wait for pandas
+
+        return pd.DataFrame(self.to_columns())
+
+    def select(self, mask: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """The rows that `mask` keeps, metadata unchanged."""
+        chosen = {n: v[mask] for n in array_names() if (v := getattr(self, n)) is not None}
+        return replace(self, **chosen)
+
+
+def array_names() -> list[str]:
+    """Fields that hold one value per row."""
+    meta = {"loss_unit", "tokenizer", "n_convention", "source", "n_excluded"}
+    return [f.name for f in fields(Measurements) if f.name not in meta]
+
+
+def _present(table: Mapping[str, Any], name: str) -> bool:
+    return name in table and any(str(v).strip() not in ("", "nan", "None") for v in table[name])
+
+
+def _kept_rows(table: Mapping[str, Any], *, keep_excluded: bool) -> NDArray[np.bool_]:
+    n_rows = len(table["n_params"])
+    if keep_excluded or not _present(table, "excluded_outlier"):
+        return np.ones(n_rows, bool)
+    return ~_convert_flags(table["excluded_outlier"], "excluded_outlier")
+
+
+def _convert(values: Iterable[Any], name: str) -> NDArray[Any]:
+    if name in {"decayed", "censored"}:
+        return _convert_flags(values, name)
+    if name == "group":
+        return np.array([str(v) for v in values], dtype=np.str_)
+    try:
+        return np.array([float(v) for v in values], dtype=np.float64)
+    except (TypeError, ValueError) as e:
+        row = next(i for i, v in enumerate(values) if not _is_number(v))
+        raise InputError(
+            f"{name} must be a number; got {list(values)[row]!r} in row {row + 1}",
+            field=f"{name}[{row}]",
+        ) from e
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _convert_flags(values: Iterable[Any], name: str) -> NDArray[np.bool_]:
+    words = [str(v).strip().lower() for v in values]
+    for row, word in enumerate(words):
+        if word not in YES | NO:
+            raise InputError(
+                f"{name} must be true or false; got {word!r} in row {row + 1}",
+                field=f"{name}[{row}]",
+            )
+    return np.array([word in YES for word in words], bool)
+
+
+def _one_value(values: NDArray[Any], name: str) -> str:
+    found = sorted({str(v) for v in values})
+    if len(found) > 1:
+        raise InputError(
+            f"{name} must be the same in every row; got {', '.join(found)} "
+            f"(losses in different units cannot be pooled: fit each alone, or convert them)",
+            field=name,
+        )
+    return found[0]
+
+
+def _check_positive(values: Array | None, name: str) -> None:
+    if values is None:
+        return
+    floor_ok = values >= 0 if name == "loss_se" else values > 0
+    bad = np.flatnonzero(~(np.isfinite(values) & floor_ok))
+    if bad.size:
+        raise InputError(
+            f"{name} must be finite and positive; got {values[bad[0]]} in row {bad[0] + 1}",
+            field=f"{name}[{bad[0]}]",
+        )

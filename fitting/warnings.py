@@ -1,0 +1,60 @@
+"""What a person must know beside a number: a stable code and a sentence."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fitting.measurements import Measurements
+from fitting.objectives import noise_delta
+
+if TYPE_CHECKING:
+    from fitting.fit import Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """`code` is for programs, `message` for people."""
+
+    code: str
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message}
+
+
+def fit_notes(fit: "Fit", m: Measurements, residuals: "np.ndarray") -> tuple[Note, ...]:  # type: ignore[type-arg]
+    """Everything that limits how far a fit can be trusted."""
+    found = [*_data_notes(m), *_search_notes(fit)]
+    wanted = noise_delta(residuals)
+    if fit.objective == "huber" and not wanted / 30 < fit.delta < wanted * 30:
+        found.append(Note("delta_far_from_noise", (
+            f"delta {fit.delta:.2g} is far from the scatter of the residuals (about {wanted:.2g}): "
+            f"this is {'LAD' if fit.delta < wanted else 'least squares'} in effect; "
+            "delta 'mad' takes it from the residuals")))  # fmt: skip
+    return tuple(found)
+
+
+def _data_notes(m: Measurements) -> list[Note]:
+    found = []
+    if m.n_excluded:
+        found.append(Note("rows_excluded", f"{m.n_excluded} rows flagged excluded_outlier were left out; "
+                          f"{len(m)} were fitted"))  # fmt: skip
+    if m.decayed is not None and not m.decayed.all():
+        found.append(Note("undecayed", f"{int((~m.decayed).sum())} rows are not decayed losses"))
+    repeated = 0 if m.unique_tokens is None else int((m.n_tokens > 1.01 * m.unique_tokens).sum())
+    if repeated:
+        found.append(Note("repeated_data", f"{repeated} runs repeat their data; only the muennighoff law knows"))  # fmt: skip
+    return found
+
+
+def _search_notes(fit: "Fit") -> list[Note]:
+    found, d = [], fit.diagnostics
+    if not d["converged"]:
+        found.append(Note("not_converged", f"the optimiser stopped at a relative gradient of {d['gradient_norm']:.1e}"))  # fmt: skip
+    for name in d["bounds_hit"]:
+        found.append(Note("not_identified", f"{name} ran to the limit of its range: the data do not determine it"))  # fmt: skip
+    if d["n_bootstrap_failed"]:
+        found.append(Note("bootstrap_failures", f"{d['n_bootstrap_failed']} of {d['n_bootstrap']} resamples "
+                          "had no optimum and are not in the intervals"))  # fmt: skip
+    return found
