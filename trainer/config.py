@@ -16,7 +16,7 @@ from fitting.costs.flops import train_flops
 
 _T = TypeVar("_T")
 Transfer = Literal["completep", "none"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]  # auto: the faster, probed once, recorded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +100,8 @@ class RunSpec:
                 f"horizons must be multiples of batch_tokens={self.batch_tokens} and at least 10 "
                 f"steps long; got {short}"
             )
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be 'fp32' or 'bf16'; got {self.precision!r}")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision must be 'auto', 'fp32' or 'bf16'; got {self.precision!r}")
 
     @property
     def n_tokens(self) -> int:

@@ -1,0 +1,106 @@
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from fitting.errors import InputError
+from trainer.job import run_job
+from trainer.result import Result, read_lines
+
+
+def _losses(folder):
+    return [(p["step"], p["phase"], p["loss"]) for p in read_lines(folder)]
+
+
+def _after(n_polls):
+    """A `should_stop` that says yes at the n-th time it is asked."""
+    asked = iter(range(10**9))
+    return lambda: next(asked) >= n_polls
+
+
+def test_a_job_measures_every_horizon_and_says_what_it_did(tmp_path, make_spec, corpus_dir):
+    spec = make_spec()
+    result = run_job(tmp_path, spec, corpus_dir)
+    assert result.status == "finished"
+    assert [m["n_tokens"] for m in result.measurements] == list(spec.horizons)
+    first, last = result.measurements
+    assert last["loss"] < first["loss"] < 5.6
+    assert first["flops"] == 6 * spec.model.n_params * spec.horizons[0]
+    assert first["flops_exact"] > first["flops"]
+    assert result.n_tokens_processed == spec.n_tokens_processed
+    assert Result.load(tmp_path) == result
+    assert read_lines(tmp_path, "measurements.jsonl") == list(result.measurements)
+
+
+@pytest.mark.parametrize("stop_at", [0, 9, 15, 17, 19, 30, 38, 43])
+def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
+    tmp_path, make_spec, corpus_dir, stop_at, monkeypatch
+):
+    monkeypatch.setattr("trainer.job.POLL_STEPS", 1)  # also in the middle of a branch
+    spec = make_spec()
+    whole = run_job(tmp_path / "whole", spec, corpus_dir)
+    parts = tmp_path / "parts"
+    stopped = run_job(parts, spec, corpus_dir, should_stop=_after(stop_at))
+    assert stopped.status == "stopped"
+    resumed = run_job(parts, spec, corpus_dir)
+    assert resumed.measurements == whole.measurements
+    assert _losses(parts) == _losses(tmp_path / "whole")
+
+
+def test_a_finished_job_is_not_trained_again(tmp_path, make_spec, corpus_dir):
+    first = run_job(tmp_path, make_spec(), corpus_dir)
+    assert run_job(tmp_path, make_spec(), corpus_dir) == first
+
+
+def test_sigterm_saves_and_stops(tmp_path, make_spec, corpus_dir):
+    spec = make_spec(horizons=(64 * 20_000,), data={"max_epochs": 100.0})
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    result = run_job(tmp_path, spec, corpus_dir)
+    assert result.status == "stopped"
+    assert list((tmp_path / "checkpoints").glob("step-*"))
+
+
+def test_a_broken_checkpoint_is_passed_over(tmp_path, make_spec, corpus_dir):
+    spec = make_spec()
+    whole = run_job(tmp_path / "whole", spec, corpus_dir)
+    parts = tmp_path / "parts"
+    run_job(parts, spec, corpus_dir, should_stop=_after(4), checkpoint_every_s=0)
+    newest = max((parts / "checkpoints").glob("step-*"))
+    (newest / "state.safetensors").write_bytes(b"half a file")
+    assert run_job(parts, spec, corpus_dir).measurements == whole.measurements
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path, make_spec, corpus_dir):
+    run_job(tmp_path, make_spec(), corpus_dir, should_stop=_after(1))
+    with pytest.raises(InputError, match=r"has spec_hash .*this run has .*another folder"):
+        run_job(tmp_path, make_spec(seed=4), corpus_dir)
+
+
+def test_divergence_is_a_result(tmp_path, make_spec, corpus_dir):
+    result = run_job(tmp_path, make_spec(optimizer={"lr": 1e30}), corpus_dir)
+    assert result.status == "diverged"
+    assert "not finite" in result.reason
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch):
+    def broken(*_):
+        raise MemoryError("no memory for this")
+
+    monkeypatch.setattr("trainer.job.open_session", broken)
+    result = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (result.status, result.measurements) == ("oom", ())
+    assert result.reason == "out of memory on cpu: no memory for this"
+
+
+def test_progress_names_the_share_done(tmp_path, make_spec, corpus_dir):
+    started = time.monotonic()
+    run_job(tmp_path, make_spec(), corpus_dir)
+    lines = read_lines(tmp_path)
+    assert lines[-1]["share"] == 1.0
+    assert 0 < lines[0]["seconds"] <= time.monotonic() - started
+    assert {"step", "n_tokens", "loss", "lr", "grad_norm", "tok_s", "seconds"} <= set(lines[0])

@@ -1,0 +1,115 @@
+"""A prepared corpus as windows of tokens: batches by (seed, step), and fixed held-out windows.
+
+A window is T + 1 tokens (inputs and their successors) starting at a multiple of T. Batch `step`
+depends on (seed, step) only: not on the world size, the worker, or where a run was resumed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.config import DataSpec
+from trainer.data.manifest import Manifest, Split
+from trainer.data.mixture import Mixture
+from trainer.data.permute import permute
+from trainer.data.shards import open_tokens
+
+Windows = npt.NDArray[np.int64]  # (B, T + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Windows of one domain and split over its memory maps."""
+
+    maps: list[npt.NDArray[Any]]
+    context: int
+
+    @property
+    def n_per_map(self) -> list[int]:
+        return [max(0, (len(m) - 1) // self.context) for m in self.maps]
+
+    @property
+    def n_windows(self) -> int:
+        return sum(self.n_per_map)
+
+    def take(self, window: npt.NDArray[np.int64]) -> Windows:
+        """Windows by number, (R,) → (R, T + 1)."""
+        ends = np.cumsum(self.n_per_map)
+        out = np.empty((len(window), self.context + 1), dtype=np.int64)
+        for row, w in enumerate(window.tolist()):
+            shard = int(np.searchsorted(ends, w, side="right"))
+            start = (w - (int(ends[shard - 1]) if shard else 0)) * self.context
+            out[row] = self.maps[shard][start : start + self.context + 1]
+        return out
+
+
+class Corpus:
+    """Opens memory maps; holds no state that training changes."""
+
+    def __init__(self, folder: Path, data: DataSpec, *, context: int) -> None:
+        self.folder, self.context = folder, context
+        self.manifest = Manifest.load(folder)
+        self.weights = mixture_weights(self.manifest, data.mixture)
+        self.mixture = Mixture.of(self.weights) if data.mixture else None
+        self.train = {d: self._open("train", d) for d in self.weights}
+        self.val = {d: self._open("val", d) for d in self.weights}
+        self._all = Tokens([m for t in self.train.values() for m in t.maps], context)
+
+    def _open(self, split: Split, domain: str) -> Tokens:
+        return Tokens(open_tokens(self.folder, self.manifest, split, domain), self.context)
+
+    def batch(self, step: int, n_windows: int, *, seed: int) -> Windows:
+        """Windows step·n … step·n + n - 1 of the run's sample order, (n, T + 1)."""
+        sample = np.arange(step * n_windows, (step + 1) * n_windows, dtype=np.int64)
+        if self.mixture is None:
+            return self._all.take(_shuffled(sample, self._all.n_windows, seed))
+        domain, rank = self.mixture.deal(sample, seed)
+        out = np.empty((n_windows, self.context + 1), dtype=np.int64)
+        for i, name in enumerate(self.mixture.domains):
+            tokens = self.train[name]
+            mine = domain == i
+            if mine.any():
+                out[mine] = tokens.take(_shuffled(rank[mine], tokens.n_windows, seed + i))
+        return out
+
+    def n_unique(self, n_tokens: int) -> int:
+        """Distinct training tokens among the first n_tokens of a run [tokens]."""
+        if self.mixture is None:
+            return min(n_tokens, self._all.n_windows * self.context)
+        share = {
+            d: n_tokens * c / 1024 for d, c in zip(self.weights, self.mixture.counts, strict=True)
+        }
+        return sum(min(round(n), self.train[d].n_windows * self.context) for d, n in share.items())
+
+    def held_out(self, n_tokens: int) -> Iterator[tuple[str, Windows]]:
+        """The fixed validation windows: per domain, evenly spaced, in proportion to weights."""
+        total = sum(self.weights.values())
+        for domain, weight in self.weights.items():
+            tokens = self.val[domain]
+            wanted = round(n_tokens / self.context * weight / total)
+            n = min(max(1, wanted), tokens.n_windows)
+            if n:
+                yield domain, tokens.take(np.linspace(0, tokens.n_windows - 1, n).astype(np.int64))
+
+
+def mixture_weights(manifest: Manifest, mixture: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Weight of every domain used: as asked, else its share of the training tokens."""
+    if mixture:
+        return dict(mixture)
+    n = manifest.n_tokens("train")
+    shares = {d: manifest.n_tokens("train", d) / n for d in manifest.domains}
+    return {d: share for d, share in shares.items() if share}
+
+
+def _shuffled(sample: npt.NDArray[np.int64], n: int, seed: int) -> npt.NDArray[np.int64]:
+    """Sample number → window: another permutation of all n windows in every epoch."""
+    epoch, index = np.divmod(sample, n)
+    out = np.empty_like(sample)
+    for e in np.unique(epoch):
+        mine = epoch == e
+        out[mine] = permute(index[mine], n, (seed << 20) + int(e)).astype(np.int64)
+    return out

@@ -1,0 +1,223 @@
+"""Build a corpus: documents → deduplicated → split → tokens → shards and a manifest.
+
+By default from the packages of this Python environment, so that it needs no network.
+"""
+
+import hashlib
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from fitting.errors import InputError
+from trainer.data import sources
+from trainer.data.manifest import Manifest, Shard, Split
+from trainer.data.shards import ShardWriter
+from trainer.data.sources import Document
+from trainer.data.split import held_out_groups, is_held_out
+from trainer.data.tokenize import Bpe, Bytes, Tokenizer
+
+DEFAULT_BYTES = 120_000_000  # enough for some hundred small runs, built in seconds
+GROUP_SHARE = 0.1  # no package may be more than this share of the corpus
+BPE_SAMPLE_BYTES = 20_000_000  # merges are learnt on this much text
+BATCH = 256  # documents encoded at once
+
+Item = tuple[Split, Document, bytes]
+
+
+def prepare(
+    out: Path,
+    inputs: Sequence[Path] | None = None,
+    *,
+    tokenizer: Literal["bytes", "bpe"] = "bytes",
+    vocab_size: int = 4096,
+    max_bytes: int | None = None,
+    domains: Sequence[str] = (),
+    domain: str | None = None,
+    val_share: float = 0.02,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Manifest:
+    """Write shards, manifest and tokenizer to `out`, all or nothing.
+
+    Args:
+        out: the corpus's folder; an older corpus there is replaced at the end.
+        inputs: files and folders; None reads the installed packages.
+        vocab_size: of the BPE [tokens]; bytes have 256.
+        max_bytes: stop at this much text; default 120 MB of the installed packages, else all.
+        domains: keep only these domains of the installed packages.
+        domain: the domain of `inputs` that do not name theirs.
+        val_share: share of every domain's bytes that is held out.
+
+    Raises:
+        InputError: a value out of range, an unreadable input, or no text left for a split.
+    """
+    _check(tokenizer, vocab_size, val_share, max_bytes)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    dropped: Counter[str] = Counter()
+    try:
+        if inputs is None:
+            groups, items = _installed(domains, max_bytes or DEFAULT_BYTES, val_share, dropped)
+        else:
+            groups, items = _given(inputs, domain, max_bytes, val_share, dropped)
+        tok, items = _tokenizer(tokenizer, vocab_size, items)
+        shards = _write(part, tok, items, on_progress)
+        _check_splits(shards)
+        tok.save(part)
+        manifest = Manifest(
+            tokenizer=tokenizer,
+            tokenizer_fingerprint=tok.fingerprint,
+            vocab_size=tok.vocab_size,
+            dtype=_dtype(tok.vocab_size),
+            shards=tuple(sorted(shards, key=lambda s: s.file)),
+            held_out=tuple(sorted(groups)),
+            dropped=dict(dropped),
+            sources=("installed packages",) if inputs is None else tuple(map(str, inputs)),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        manifest.save(part)
+        shutil.rmtree(out, ignore_errors=True)
+        part.replace(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def _installed(
+    domains: Sequence[str], limit: int, val_share: float, dropped: Counter[str]
+) -> tuple[frozenset[str], Iterator[Item]]:
+    found = _select(sources.installed(domains), limit, dropped)
+    groups = held_out_groups(found, val_share)
+    return groups, _read(found, lambda d: d.group in groups, limit, dropped)
+
+
+def _given(
+    inputs: Sequence[Path],
+    domain: str | None,
+    max_bytes: int | None,
+    val_share: float,
+    dropped: Counter[str],
+) -> tuple[frozenset[str], Iterator[Item]]:
+    found = sources.given(inputs, domain)
+    limit = max_bytes or 1 << 62
+    return frozenset(), _read(found, lambda d: is_held_out(d, val_share), limit, dropped)
+
+
+def _select(documents: Sequence[Document], limit: int, dropped: Counter[str]) -> list[Document]:
+    """Drop the tiny and the huge, and what exceeds a package's share of the corpus."""
+    used: Counter[str] = Counter()
+    kept = []
+    for d in documents:
+        if not sources.MIN_BYTES <= d.n_bytes <= sources.MAX_BYTES:
+            dropped["too short" if d.n_bytes < sources.MIN_BYTES else "too long"] += 1
+        elif used[d.group] + d.n_bytes > GROUP_SHARE * limit:
+            dropped["package has its share"] += 1
+        else:
+            used[d.group] += d.n_bytes
+            kept.append(d)
+    return kept
+
+
+def _read(
+    documents: Iterable[Document],
+    held_out: Callable[[Document], bool],
+    limit: int,
+    dropped: Counter[str],
+) -> Iterator[Item]:
+    """Unique, readable texts with their split, until `limit` bytes of training text."""
+    seen: set[bytes] = set()
+    n_bytes = 0
+    for d in documents:
+        val = held_out(d)
+        if not val and n_bytes >= limit:
+            dropped["beyond max_bytes"] += 1
+            continue
+        text = d.read()
+        digest = hashlib.sha256(text).digest()
+        if reason := _unfit(text, digest in seen):
+            dropped[reason] += 1
+            continue
+        seen.add(digest)
+        n_bytes += 0 if val else len(text)
+        yield "val" if val else "train", d, text
+
+
+def _unfit(text: bytes, duplicate: bool) -> str:  # noqa: FBT001
+    if duplicate:
+        return "duplicate"
+    if not text:
+        return "empty"
+    if b"\0" in text:
+        return "contains byte 0"
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    return ""
+
+
+def _tokenizer(
+    kind: str, vocab_size: int, items: Iterator[Item]
+) -> tuple[Tokenizer, Iterator[Item]]:
+    """BPE learns from the first training texts; they are then encoded like the rest."""
+    if kind == "bytes":
+        return Bytes(), items
+    head: list[Item] = []
+    n_bytes = 0
+    for item in items:
+        head.append(item)
+        n_bytes += len(item[2])
+        if n_bytes >= BPE_SAMPLE_BYTES:
+            break
+    texts = (text.decode() for split, _, text in head if split == "train")
+    return Bpe.train(texts, vocab_size), itertools.chain(head, items)
+
+
+def _write(
+    folder: Path, tok: Tokenizer, items: Iterator[Item], on_progress: Callable[[int], None]
+) -> list[Shard]:
+    writers: dict[tuple[Split, str], ShardWriter] = {}
+    n_bytes = 0
+    while batch := list(itertools.islice(items, BATCH)):
+        encoded = tok.encode([text for _, _, text in batch])
+        for (split, d, text), ids in zip(batch, encoded, strict=True):
+            key = (split, d.domain)
+            if key not in writers:
+                writers[key] = ShardWriter(folder, split, d.domain, _dtype(tok.vocab_size))
+            writers[key].add(ids, len(text))
+            n_bytes += len(text)
+        on_progress(n_bytes)
+    return [shard for writer in writers.values() for shard in writer.close()]
+
+
+def _dtype(vocab_size: int) -> Literal["uint8", "uint16", "uint32"]:
+    return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
+
+
+def _check(kind: str, vocab_size: int, val_share: float, max_bytes: int | None) -> None:
+    if kind not in ("bytes", "bpe"):
+        raise InputError(f"tokenizer must be 'bytes' or 'bpe'; got {kind!r}", field="tokenizer")
+    if kind == "bpe" and vocab_size < 257:
+        raise InputError(
+            f"vocab_size must be at least 257 for BPE (256 bytes and the end of a document); "
+            f"got {vocab_size}",
+            field="vocab_size",
+        )
+    if not 0 < val_share < 1:
+        raise InputError(f"val_share must lie in (0, 1); got {val_share}", field="val_share")
+    if max_bytes is not None and max_bytes < 1:
+        raise InputError(f"max_bytes must be positive; got {max_bytes}", field="max_bytes")
+
+
+def _check_splits(shards: Sequence[Shard]) -> None:
+    for split in ("train", "val"):
+        if not any(s.split == split and s.n_tokens for s in shards):
+            raise InputError(
+                f"no text is left for the {split} split (give more documents, or another "
+                f"val_share)",
+                field="inputs",
+            )

@@ -1,0 +1,129 @@
+"""How a run is executed, as opposed to what it is: device, precision, compiled or not.
+
+Decided once per run and kept with its checkpoints, so that a resumed run is the same run.
+"""
+
+import contextlib
+import functools
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from fitting.errors import InputError
+from trainer.config import RunSpec
+
+Compile = Literal["auto", "always", "never"]
+
+# Measured on two AMX cores: +30–36 % with one process per core. Set before Python starts.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "THP_MEM_ALLOC_ENABLE": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "68719476736",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    device: str  # "cpu", "cuda", "cuda:1"
+    precision: Literal["fp32", "bf16"]
+    compiled: bool
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"device": self.device, "precision": self.precision, "compiled": self.compiled}
+
+
+def find_device(device: str = "auto") -> str:
+    """Raises InputError naming what is there when `device` is not."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    n = torch.cuda.device_count()
+    if kind == "cpu" or (kind == "cuda" and int(index or 0) < n):
+        return device
+    found = ["cpu", *(f"cuda:{i}" for i in range(n))]
+    raise InputError(
+        f"device must be 'auto' or one of {found}; got {device!r} (is the driver installed?)",
+        field="device",
+    )
+
+
+def can_compile() -> bool:
+    """Inductor needs a C++ compiler on CPU."""
+    return any(shutil.which(c) for c in (os.environ.get("CXX", "g++"), "clang++"))
+
+
+def use_shared_cache(folder: Path) -> None:
+    """Compiled kernels of a shape serve every later process that names the same folder."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.absolute()))
+
+
+@functools.cache
+def probed_precision(device: str) -> Literal["fp32", "bf16"]:
+    """The faster of fp32 and bf16 for matrices of a small model; under a tenth of a second."""
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    seconds = {
+        p: _matmul_seconds(t) for p, t in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+    }
+    # bf16 pays for its casts: it must win clearly.
+    return "bf16" if seconds["bf16"] < 0.5 * seconds["fp32"] else "fp32"
+
+
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    a, b = torch.ones(2048, 128, dtype=dtype), torch.ones(128, 512, dtype=dtype)
+
+    def once() -> float:
+        start = time.perf_counter()
+        a @ b
+        return time.perf_counter() - start
+
+    once()
+    return min(once() for _ in range(10))
+
+
+def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
+    """One static shape per run, so no guard ever fails twice."""
+    return torch.compile(fn, dynamic=False) if wanted else fn
+
+
+EAGER_FLOP_S = 2e10  # one core, small models, measured on an AVX-512 server core
+COMPILE_SAVES = 0.4  # of eager time
+COMPILE_COLD_S, COMPILE_WARM_S = 30.0, 4.0
+
+
+def choose_execution(
+    spec: RunSpec, device: str, wanted: Compile, *, resumed: dict[str, Any] | None
+) -> Execution:
+    """Device, precision and whether to compile; a resumed run goes on as it began."""
+    where = find_device(device)
+    if resumed:
+        before = resumed["execution"]
+        compiled = before["compiled"] and can_compile()
+        return Execution(device=where, precision=before["precision"], compiled=compiled)
+    precision = spec.precision if spec.precision != "auto" else probed_precision(where)
+    compiled = can_compile() and (
+        wanted == "always" or (wanted == "auto" and compile_pays(spec, where))
+    )
+    return Execution(device=where, precision=precision, compiled=compiled)
+
+
+def compile_pays(spec: RunSpec, device: str) -> bool:
+    """An estimate from the FLOPs, the same on every start: is the time saved worth the wait?"""
+    flops = spec.n_tokens_processed * spec.model.train_flops_per_token()
+    if device.startswith("cuda"):
+        return flops > 1e15
+    return COMPILE_SAVES * flops / EAGER_FLOP_S > COMPILE_COLD_S

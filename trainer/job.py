@@ -1,0 +1,284 @@
+"""One run from folder to folder: the whole payload of an executor, and of `python -m trainer`.
+
+Resumes from the newest valid checkpoint, journals, checkpoints, and ends in `result.json`.
+Divergence and lack of memory are results; a run that cannot be meant raises InputError.
+"""
+
+import functools
+import hashlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fitting.costs.architecture
+from fitting.costs.flops import train_flops
+from trainer import checkpoint
+from trainer.checkpoint import Checkpoint
+from trainer.config import RunSpec
+from trainer.data.corpus import Corpus
+from trainer.data.manifest import Manifest
+from trainer.evaluate import Evaluation
+from trainer.execution import Compile, Execution, choose_execution
+from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
+from trainer.schedule import n_steps, segments
+from trainer.session import Session, open_session
+from trainer.train import Measured, Stepped, train
+from trainer.validate import validate
+
+LOG_LINES = 256  # progress lines of a whole run, about
+POLL_STEPS = 8  # how often `should_stop` and the clock are asked
+
+
+def run_job(
+    folder: Path,
+    spec: RunSpec,
+    data_dir: Path,
+    *,
+    device: str = "auto",
+    compile: Compile = "auto",  # noqa: A002
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_every_s: float = 60.0,
+) -> Result:
+    """Train `spec` on the corpus in `data_dir` to its end, or until told to stop.
+
+    A finished, diverged or out-of-memory result in `folder` is returned as it is. SIGTERM and
+    `should_stop` write a checkpoint and return status "stopped"; the next call goes on from it,
+    bit for bit.
+
+    Raises:
+        InputError: the spec, the corpus or the device cannot be meant, or the folder holds
+            another run's checkpoint; nothing was allocated.
+    """
+    done = Result.load(folder)
+    if done is not None and done.status != "stopped" and done.spec_hash == spec.fingerprint():
+        return done
+    manifest = Manifest.load(data_dir)
+    validate(spec, manifest)
+    found = checkpoint.newest(
+        folder / "checkpoints",
+        spec_hash=spec.fingerprint(),
+        data_fingerprint=spec.data.fingerprint,
+    )
+    execution = choose_execution(spec, device, compile, resumed=found.meta if found else None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _sigterm() as told:
+        job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
+        result = job.run(data_dir, found)
+    result.save(folder)
+    return result
+
+
+class Job:
+    """Keeps the clock and the journal of one attempt; the training itself is in `session`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: RunSpec,
+        execution: Execution,
+        checkpoint_every_s: float,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.folder, self.spec, self.execution = folder, spec, execution
+        self.checkpoint_every_s, self.should_stop = checkpoint_every_s, should_stop
+        self.every = max(1, n_steps(spec) // LOG_LINES)
+        self.measurements: list[dict[str, Any]] = []
+        self.seconds_before = 0.0
+        self.started = self.saved = time.monotonic()
+        self.pace = Pace(spec.batch_tokens)
+        self.session: Session | None = None
+
+    def run(self, data_dir: Path, found: Checkpoint | None) -> Result:
+        meta = found.meta if found else {}
+        self.measurements = list(meta.get("measurements", []))
+        self.seconds_before = meta.get("seconds", 0.0)
+        self.journal = Journal(self.folder, meta.get("journal"))
+        try:
+            corpus = Corpus(data_dir, self.spec.data, context=self.spec.model.context)
+            self.session = open_session(self.spec, corpus, self.execution)
+            if found:
+                self.session.restore(found.tensors, segment=meta["segment"], step=meta["step"])
+            return self._result(*self._loop(self.session))
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
+            if not _is_oom(e):
+                raise
+            return self._result("oom", f"out of memory on {self.execution.device}: {e}"[:500])
+
+    def _loop(self, session: Session) -> tuple[Status, str]:
+        self.pace.restart()
+        for event in train(session):
+            if isinstance(event, Measured):
+                self._record(event, session)
+                self.pace.restart()
+                continue
+            self.pace.step()
+            if event.step % self.every == 0 or event.step == event.segment.last:
+                reason = self._log(event)
+                if reason:
+                    return "diverged", reason
+            if event.step % POLL_STEPS == 0 and self._interrupted(session):
+                return "stopped", "asked to stop; a checkpoint was written"
+        return "finished", ""
+
+    def _interrupted(self, session: Session) -> bool:
+        stop = self.should_stop()
+        if stop or time.monotonic() - self.saved > self.checkpoint_every_s:
+            self._save(session)
+        return stop
+
+    def _save(self, session: Session) -> None:
+        meta = {
+            "spec_hash": self.spec.fingerprint(),
+            "data_fingerprint": self.spec.data.fingerprint,
+            "segment": session.segment,
+            "step": session.step,
+            "execution": self.execution.to_dict(),
+            "measurements": self.measurements,
+            "journal": self.journal.lengths(),
+            "seconds": self._seconds(),
+        }
+        checkpoint.save(self.folder / "checkpoints", session.snapshot(), meta)
+        self.saved = time.monotonic()
+
+    def _log(self, event: Stepped) -> str:
+        """Journal a step; a reason when the run has diverged."""
+        loss, norm = event.loss.item(), event.norm.item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            return f"loss {loss} and gradient norm {norm} at step {event.step}: not finite"
+        record = {
+            "step": event.step,
+            "n_tokens": event.step * self.spec.batch_tokens,
+            "loss": loss,
+            "lr": self.spec.optimizer.lr * event.level,
+            "grad_norm": norm,
+            "tok_s": self.pace.tok_s,
+            "seconds": self._seconds(),
+            "phase": event.segment.kind,
+            "horizon": event.segment.horizon,
+            "share": self._share(),
+        }
+        self.journal.append(PROGRESS, record)
+        return ""
+
+    def _share(self) -> float:
+        """Part of the whole job that is done, branches included, in [0, 1]."""
+        s = self.session
+        if s is None:
+            return 0.0
+        chain = segments(self.spec)
+        done = sum(c.last - c.first for c in chain[: s.segment])
+        here = s.step - chain[s.segment].first if s.segment < len(chain) else 0
+        return (done + here) / n_steps(self.spec)
+
+    def _record(self, event: Measured, session: Session) -> None:
+        record = measurement(self.spec, session.corpus, event.horizon, event.evaluation)
+        self.measurements.append(record)
+        self.journal.append(MEASUREMENTS, record)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _result(self, status: Status, reason: str) -> Result:
+        s = self.session
+        return Result(
+            status=status,
+            reason=reason,
+            measurements=tuple(self.measurements),
+            train_seconds=self._seconds(),
+            tok_s=self.pace.tok_s,
+            n_tokens_processed=round(self._share() * n_steps(self.spec)) * self.spec.batch_tokens,
+            n_skipped=int(s.guard.n_skipped) if s else 0,
+            device=self.execution.device,
+            precision=self.execution.precision,
+            compiled=self.execution.compiled,
+            spec_hash=self.spec.fingerprint(),
+            code_hash=code_hash(),
+        )
+
+
+class Pace:
+    """Tokens per second of the steps alone: first steps (compilation) and evaluation apart."""
+
+    def __init__(self, batch_tokens: int) -> None:
+        self.batch_tokens = batch_tokens
+        self.n_steps, self.seconds, self.last = 0, 0.0, 0.0
+        self.skip = 2
+
+    def restart(self) -> None:
+        self.last = time.perf_counter()
+
+    def step(self) -> None:
+        now = time.perf_counter()
+        if self.skip:
+            self.skip -= 1
+        else:
+            self.n_steps += 1
+            self.seconds += now - self.last
+        self.last = now
+
+    @property
+    def tok_s(self) -> float:
+        return self.n_steps * self.batch_tokens / self.seconds if self.seconds else 0.0
+
+
+def measurement(
+    spec: RunSpec, corpus: Corpus, n_tokens: int, evaluation: Evaluation
+) -> dict[str, Any]:
+    """A law's data point; C = 6 N D of this point alone, not of the job that produced it."""
+    arch = spec.model
+    return {
+        "n_params": arch.n_params,
+        "n_tokens": n_tokens,
+        "loss": evaluation.loss,
+        "loss_se": evaluation.loss_se,
+        "bits_per_byte": evaluation.bits_per_byte,
+        "loss_by_domain": evaluation.by_domain,
+        "decayed": True,
+        "flops": train_flops(arch.n_params, n_tokens),
+        "flops_exact": arch.train_flops_per_token() * n_tokens,
+        "n_params_total": arch.n_params_total,
+        "n_params_non_embedding": arch.n_params_non_embedding,
+        "unique_tokens": corpus.n_unique(n_tokens),
+        "eval_tokens": evaluation.n_tokens,
+        "tokenizer": corpus.manifest.tokenizer,
+        "tokenizer_fingerprint": corpus.manifest.tokenizer_fingerprint,
+        "data_fingerprint": spec.data.fingerprint,
+    }
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 of the trainer's sources and of the definition of N: what produced a number."""
+    root = Path(__file__).parent
+    files = [*sorted(root.rglob("*.py")), Path(fitting.costs.architecture.__file__)]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _sigterm() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM came, instead of dying from it. Only a main thread may listen."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_oom(e: BaseException) -> bool:
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(e, kinds) or any(w in str(e).lower() for w in words)

@@ -1,0 +1,95 @@
+"""A language model: embedding, the family's body, final norm, head; and its loss.
+
+`build` is the only way to make one: seeded, with the initial values that `trainer.transfer`
+expects. Adding a family is one file and one line in `BODIES`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fitting.costs.architecture import Architecture
+from trainer.config import OptimizerSpec
+from trainer.models.transformer import Transformer
+from trainer.transfer import transfer
+
+BODIES: dict[str, type[Transformer]] = {"transformer": Transformer}
+
+
+class LM(nn.Module):
+    """`forward(tokens_BT)` returns logits_BTV; `losses` what is trained on and reported."""
+
+    def __init__(self, arch: Architecture, optimizer: OptimizerSpec) -> None:
+        super().__init__()
+        scale = transfer(arch, optimizer)
+        body = BODIES[arch.family]
+        self.arch, self.z_loss, self.logit_scale = arch, optimizer.z_loss, scale.logits
+        self.embed = nn.Embedding(arch.vocab_size, arch.d_model)
+        self.body = body(arch, scale.residual)
+        self.norm = body.norm(arch)
+        self.head = nn.Linear(arch.d_model, arch.vocab_size, bias=False)
+        nn.init.zeros_(self.head.weight)
+        if arch.tied:
+            self.head.weight = self.embed.weight
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        return self._logits(tokens_BT)[0]
+
+    def losses(self, windows_BT1: Tensor) -> tuple[Tensor, Tensor]:
+        """(objective, next-token cross-entropy), means over B and T [nats/token], float32.
+
+        The objective adds z-loss and the family's auxiliary loss; without them both are one.
+        """
+        logits_BTV, aux = self._logits(windows_BT1[:, :-1])
+        logits_NV, target_N = logits_BTV.float().flatten(0, 1), windows_BT1[:, 1:].flatten()
+        loss = F.cross_entropy(logits_NV, target_N)
+        objective = loss if aux is None else loss + aux
+        if self.z_loss:
+            objective = objective + self.z_loss * logits_NV.logsumexp(-1).square().mean()
+        return objective, loss
+
+    def window_losses(self, windows_BT1: Tensor) -> Tensor:
+        """Mean cross-entropy of each window, (B,) [nats/token], float32."""
+        logits_BTV = self(windows_BT1[:, :-1]).float()
+        loss_BT = F.cross_entropy(logits_BTV.transpose(1, 2), windows_BT1[:, 1:], reduction="none")
+        return loss_BT.mean(1)
+
+    def _logits(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
+        x_BTD, aux = self.body(self.embed(tokens_BT))
+        return self.head(self.norm(x_BTD)) * self.logit_scale, aux
+
+
+def build(
+    arch: Architecture, optimizer: OptimizerSpec, *, seed: int, device: torch.device | str = "cpu"
+) -> LM:
+    """A model with seeded initial values, the same on every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LM(arch, optimizer)
+        _initialise(model)
+    return model.to(device)
+
+
+@torch.no_grad()
+def _initialise(model: LM) -> None:
+    """Hidden matrices 1/sqrt(fan-in), so variance falls as 1/m_N; outputs of branches and the
+    head zero, so the loss at step 0 is ln V at every size; embeddings of unit variance."""
+    for name, p in model.named_parameters():
+        if p.ndim < 2 or _is_output(name):
+            continue
+        p.normal_(std=p.shape[-1] ** -0.5)
+    model.embed.weight.normal_(std=0.02 if model.arch.tied else 1.0)
+
+
+def _is_output(name: str) -> bool:
+    """Matrices whose module set them to zero already."""
+    return name.endswith(("out.weight", "down.weight")) or name.startswith("head.")
+
+
+def kind_of(name: str, p: Tensor) -> str:
+    """Group of `trainer.transfer` that a named parameter belongs to."""
+    if p.ndim < 2:
+        return "vector"
+    if name.startswith("embed."):
+        return "embedding"
+    return "head" if name.startswith("head.") else "hidden"

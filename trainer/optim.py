@@ -1,0 +1,78 @@
+"""AdamW over CompleteP's parameter groups, fused; and the guard that skips a wild step.
+
+Everything stays on the device: the rate, the norm, the decision to skip. No `.item()` here.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.config import OptimizerSpec
+from trainer.models.lm import LM, kind_of
+from trainer.transfer import transfer
+
+GUARD_STEPS = 128
+GUARD_SIGMA = 6.0
+
+
+def make_optimizer(model: LM, spec: OptimizerSpec) -> torch.optim.AdamW:
+    """One group per kind of parameter; `group["base_lr"]` is its rate before the schedule.
+
+    Decoupled decay multiplies the weight by 1 - lr · wd, so the hidden decay · m_N at lr / m_N
+    keeps the product, and with it the averaging horizon, the same at every width.
+    """
+    scale = transfer(model.arch, spec)
+    params: dict[str, list[Tensor]] = {}
+    for name, p in model.named_parameters():
+        params.setdefault(kind_of(name, p), []).append(p)
+    groups = []
+    for kind, tensors in params.items():
+        g = getattr(scale, kind)
+        groups.append(
+            {
+                "params": tensors,
+                "kind": kind,
+                "lr": spec.lr * g.lr,
+                "base_lr": spec.lr * g.lr,
+                "eps": spec.eps * g.eps,
+                "weight_decay": spec.weight_decay * g.weight_decay,
+            }
+        )
+    return torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), fused=True)
+
+
+def set_rate(optimizer: torch.optim.AdamW, level: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * level
+
+
+class Guard:
+    """Says to skip a step whose loss lies 6 sigma above the last 128, or is not a number.
+
+    Four numbers on the device; part of the state, because the decision depends on the past.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.recent = torch.full((GUARD_STEPS,), torch.nan, device=device)
+        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
+        self.n_skipped = torch.zeros((), dtype=torch.int64, device=device)
+
+    def judge(self, loss: Tensor, norm: Tensor) -> Tensor:
+        """1.0 to skip, 0.0 to go on; remembers the loss unless skipped."""
+        full = ~self.recent.isnan().any()
+        limit = self.recent.mean() + GUARD_SIGMA * self.recent.std()
+        skip = (full & (loss > limit)) | ~norm.isfinite()
+        index = self.cursor % GUARD_STEPS
+        kept = torch.where(skip, self.recent[index], loss.detach().float())
+        self.recent.index_copy_(0, index.reshape(1), kept.reshape(1))
+        self.cursor += (~skip).to(torch.int64)
+        self.n_skipped += skip.to(torch.int64)
+        return skip.to(torch.float32)
+
+    def state(self) -> dict[str, Any]:
+        return {"recent": self.recent, "cursor": self.cursor, "n_skipped": self.n_skipped}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            getattr(self, name).copy_(value)

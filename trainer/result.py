@@ -1,0 +1,70 @@
+"""What a job leaves behind: its result, and the journal it writes on the way. No torch.
+
+Whoever executes jobs reads `result.json`, `progress.jsonl` and `measurements.jsonl` with this.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+Status = Literal["finished", "diverged", "oom", "stopped"]
+RESULT, PROGRESS, MEASUREMENTS = "result.json", "progress.jsonl", "measurements.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    status: Status
+    reason: str  # a sentence; empty when finished
+    measurements: tuple[dict[str, Any], ...]  # one per horizon reached
+    train_seconds: float  # over all attempts, evaluation and start-up included
+    tok_s: float  # trained tokens per second, without evaluation and compilation
+    n_tokens_processed: int
+    n_skipped: int  # steps left out by the guard
+    device: str
+    precision: str
+    compiled: bool
+    spec_hash: str
+    code_hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self), allow_nan=False))
+
+    def save(self, folder: Path) -> None:
+        part = folder / f"{RESULT}.part"
+        part.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        part.replace(folder / RESULT)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        path = folder / RESULT
+        if not path.is_file():
+            return None
+        d = json.loads(path.read_text())
+        return cls(**{**d, "measurements": tuple(d["measurements"])})
+
+
+class Journal:
+    """Appends JSON lines; knows its length, so that a resumed run cuts off what it will repeat."""
+
+    def __init__(self, folder: Path, lengths: dict[str, int] | None) -> None:
+        self.folder = folder
+        for name in (PROGRESS, MEASUREMENTS):
+            path = folder / name
+            path.touch()
+            with path.open("r+b") as stream:
+                stream.truncate((lengths or {}).get(name, 0))
+
+    def append(self, name: str, record: dict[str, Any]) -> None:
+        with (self.folder / name).open("a") as stream:
+            stream.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def lengths(self) -> dict[str, int]:
+        return {n: (self.folder / n).stat().st_size for n in (PROGRESS, MEASUREMENTS)}
+
+
+def read_lines(folder: Path, name: str = PROGRESS) -> list[dict[str, Any]]:
+    """The journal so far; a line still being written is left out."""
+    path = folder / name
+    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
+    return [json.loads(line) for line in lines]

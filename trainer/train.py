@@ -1,0 +1,86 @@
+"""The training loop, as a generator: whoever calls it logs, stops and saves.
+
+Nothing in a step waits for the device: losses and norms are yielded as tensors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.evaluate import Evaluation, evaluate
+from trainer.optim import set_rate
+from trainer.schedule import Segment, rate
+from trainer.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One optimiser step. `loss` [nats/token] and `norm` (before clipping) are 0-D tensors."""
+
+    segment: Segment
+    step: int  # done
+    loss: Tensor
+    norm: Tensor
+    level: float  # of the learning rate
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A branch has cooled down and was evaluated; the session is back on the trunk."""
+
+    horizon: int  # tokens
+    evaluation: Evaluation
+
+
+def train(session: Session) -> Iterator[Stepped | Measured]:
+    """Train from where the session stands to the end of its last branch.
+
+    Between two yields the session is consistent and may be saved (`session.snapshot()`).
+    """
+    while (segment := session.here) is not None:
+        if segment.kind == "branch" and session.trunk is None:
+            session.leave_trunk()
+        while session.step < segment.last:
+            yield _step(session, segment)
+        measured = _measure(session, segment) if segment.kind == "branch" else None
+        if measured:
+            session.return_to_trunk()
+            session.step = segment.first
+        session.segment += 1
+        if measured:
+            yield measured
+
+
+def _step(session: Session, segment: Segment) -> Stepped:
+    spec, step = session.spec, session.step
+    level = rate(spec, segment, step)
+    windows = session.corpus.batch(step, spec.batch_tokens // spec.model.context, seed=spec.seed)
+    with session.execution.autocast():
+        objective, loss = session.losses(_to_device(windows, session.execution.device))
+    objective.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(
+        session.model.parameters(), spec.optimizer.clip_norm, foreach=True
+    )
+    set_rate(session.optimizer, level)
+    loss = loss.detach()
+    session.optimizer.found_inf = session.guard.judge(loss, norm)  # type: ignore[attr-defined]
+    session.optimizer.step()
+    session.optimizer.zero_grad()
+    session.step += 1
+    return Stepped(segment, session.step, loss, norm, level)
+
+
+def _measure(session: Session, segment: Segment) -> Measured:
+    session.model.eval()
+    evaluation = evaluate(
+        session.model, session.corpus, session.execution, n_tokens=session.spec.eval_tokens
+    )
+    session.model.train()
+    return Measured(segment.horizon, evaluation)
+
+
+def _to_device(windows: object, device: str) -> Tensor:
+    tokens = torch.as_tensor(windows)
+    return tokens if device == "cpu" else tokens.pin_memory().to(device, non_blocking=True)
