@@ -21,3 +21,16 @@ def train_flops(n_params: float, n_tokens: float) -> float:
 def n_tokens_for(flops: float, n_params: float) -> float:
     """D such that 6 N D = C [tokens]."""
     return flops / (6.0 * n_params)
+
+
+EXACT_CONVENTION = "6N + 12 L H d_h T"  # `Architecture.train_flops_per_token`, full attention
+
+
+def forward_flops(flops: float) -> float:
+    """A forward pass alone: a third of a training step [FLOP]."""
+    return flops / 3.0
+
+
+def hardware_flops(flops: float, *, recompute: bool) -> float:
+    """What the device executes: 4/3 with full recomputation. Never part of an MFU [FLOP]."""
+    return flops * 4.0 / 3.0 if recompute else flops

@@ -1,0 +1,251 @@
+"""A budget in any unit, turned into training compute with its assumptions shown.
+
+`parse_budget("10 kUSD spot a100 in europe-west4").to_flops()`. The way back is exact: pricing the
+resulting FLOP under the resolved assumptions gives the budget again.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fitting.costs.assumptions import Assumptions
+from fitting.costs.estimate import Estimate, estimate_with
+from fitting.costs.figures import (
+    G_PER_T,
+    H_PER_DAY,
+    S_PER_H,
+    W_PER_KW,
+    Figure,
+    Note,
+    constant,
+    leaf,
+    product,
+)
+from fitting.costs.rates import Rates, resolve
+from fitting.costs.tables import Tables, load_tables
+from fitting.costs.units import EXAMPLES, normal, parse_amount
+from fitting.costs.workload import Workload
+from fitting.errors import InputError
+
+_KINDS = {
+    "spot": "spot",
+    "on-demand": "on-demand",
+    "ondemand": "on-demand",
+    "1y": "1y",
+    "1-year": "1y",
+    "3y": "3y",
+    "3-year": "3y",
+}
+_LABEL = {
+    "flop": "FLOP",
+    "device_h": "device-h",
+    "usd": "USD",
+    "days": "days",
+    "tco2e": "t",
+    "kwh": "kWh",
+}
+FIGURE = {  # which figure of an estimate gives the budget back
+    "flop": "flops",
+    "device_h": "device_hours",
+    "usd": "usd_total",
+    "days": "days",
+    "tco2e": "tco2e",
+    "kwh": "energy_kwh",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What the text says: an amount, and the machine, place and contract if it names them."""
+
+    text: str
+    amount: float
+    unit: str  # flop, device_h, usd, days, tco2e or kwh
+    device: str = ""
+    n_devices: int | None = None
+    price_kind: str = ""
+    region: str = ""
+
+    def to_flops(self, *, tables: Tables | None = None, **assumptions: Any) -> "Resolved":
+        """C for this budget.
+
+        Args:
+            tables: shipped tables, or `load_tables(overlay)`.
+            **assumptions: fields of `Assumptions`, such as `preset` or `measured_mfu`.
+
+        Raises:
+            InputError: the text and an argument contradict each other, days without a machine, or
+                a price or power that nobody knows.
+        """
+        merged = dict(assumptions)
+        for name in ("device", "n_devices", "price_kind", "region"):
+            _merge(merged, name, getattr(self, name), self.text)
+        rates = resolve(Assumptions(**merged), tables)
+        return Resolved(budget=self, rates=rates, flops=_flops(self, rates))
+
+    def with_amount(self, amount: float) -> "Budget":
+        """A part of this budget, such as the sweep's share."""
+        return replace(self, amount=amount)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """A budget in FLOP, with the rates that made it so."""
+
+    budget: Budget
+    rates: Rates
+    flops: Figure
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self.rates.notes
+
+    def estimate(self) -> Estimate:
+        """What that compute costs: the budget again, and everything beside it."""
+        return estimate_with(self.rates, Workload(flops=self.flops.value))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "text": self.budget.text,
+            "amount": self.budget.amount,
+            "unit": self.budget.unit,
+            "flops": self.flops.to_dict(),
+            "device": self.rates.device.id,
+            "n_devices": self.rates.n_devices,
+            "assumptions": self.rates.assumptions.stated(),
+            "warnings": [n.to_dict() for n in self.notes],
+        }
+
+
+def parse_budget(text: str, *, tables: Tables | None = None) -> Budget:
+    """Read a budget such as `30d@1024xh100-sxm`; `units.EXAMPLES` lists the forms.
+
+    Raises:
+        InputError: no amount, an unknown unit, device, region or word; field is "budget".
+    """
+    found = re.fullmatch(
+        r"(?P<what>\d[\w ,.×-]*?)\s+for\s+(?P<time>[\d,.]+ ?[a-z]+)", text.strip(), re.IGNORECASE
+    )
+    plain = f"{found['time']} on {found['what']}" if found else text
+    amount = parse_amount(plain)
+    budget = Budget(text=text, amount=amount.value, unit=amount.unit, device=amount.device)
+    return _machine(budget, normal(amount.rest), tables or load_tables())
+
+
+def _machine(budget: Budget, rest: str, tables: Tables) -> Budget:
+    """Contract, region, count and device from the words after the amount."""
+    found = re.search(r"\bin\s+(?P<region>[\w -]+)$", rest)
+    if found:
+        budget = replace(budget, region=tables.grid(found["region"]).id)
+        rest = rest[: found.start()]
+    words = [w for w in rest.replace("@", " ").split() if w not in ("on", "at", "of", "using", "a")]
+    for kind in [w for w in words if w in _KINDS]:
+        budget = replace(budget, price_kind=_KINDS[kind])
+    text = " ".join(w for w in words if w not in _KINDS)
+    count = re.match(r"(?P<n>\d+)\s*(?:x\s*)?(?=[a-z])", text)
+    if count:
+        budget = replace(budget, n_devices=_count(budget, int(count["n"])))
+        text = text[count.end() :]
+    if text:
+        budget = replace(budget, device=text)
+    return _named(budget, tables)
+
+
+def _count(budget: Budget, n: int) -> int:
+    if n < 1:
+        raise InputError(f"budget {budget.text!r}: {n} devices; give at least 1", field="budget")
+    return n
+
+
+def _named(budget: Budget, tables: Tables) -> Budget:
+    if not budget.device:
+        return budget
+    try:
+        return replace(budget, device=tables.device(budget.device).id)
+    except InputError as e:
+        raise InputError(
+            f"budget {budget.text!r}: {e}; write one of: {EXAMPLES}", field="budget"
+        ) from e
+
+
+def _merge(merged: dict[str, Any], name: str, value: Any, text: str) -> None:
+    """The text's word, unless an argument says otherwise: then neither is guessed."""
+    if value in ("", None):
+        return
+    other = merged.get(name)
+    same = other == value
+    if name in ("device", "region") and other:
+        tables = load_tables()
+        look = tables.device if name == "device" else tables.grid
+        same = look(other).id == value
+    if other not in ("", None) and not same:
+        raise InputError(
+            f"budget {text!r} says {name} {value}; got {name}={other}: give one", field=name
+        )
+    merged[name] = value
+
+
+def _flops(budget: Budget, rates: Rates) -> Figure:
+    amount = leaf("budget", budget.amount, _LABEL[budget.unit], source="")
+    if budget.unit == "flop":
+        return amount.named("flops")
+    hours = _hours(budget, amount, rates)
+    return product("flops", "FLOP", [hours, rates.speed.flop_s, S_PER_H])
+
+
+def _hours(budget: Budget, amount: Figure, rates: Rates) -> Figure:
+    if budget.unit == "device_h":
+        return amount
+    if budget.unit == "days":
+        return _from_days(budget, amount, rates)
+    return (
+        _from_money(budget, amount, rates)
+        if budget.unit == "usd"
+        else _from_energy(budget, amount, rates)
+    )
+
+
+def _from_days(budget: Budget, amount: Figure, rates: Rates) -> Figure:
+    if rates.assumptions.n_devices is None:
+        raise InputError(
+            f"budget {budget.text!r}: days of what? name the machine, as in '30 days on 8 h100'",
+            field="n_devices",
+        )
+    n = constant(rates.n_devices, name="n_devices")
+    return product("device_hours", "device-h", [amount, n, H_PER_DAY])
+
+
+def _from_money(budget: Budget, amount: Figure, rates: Rates) -> Figure:
+    """People are paid first; the rest buys device-hours, each with its share of overhead."""
+    if rates.price is None:
+        raise InputError(
+            f"budget {budget.text!r}: no price of {rates.device.id} is known; give usd_per_device_h "
+            "or an overlay row",
+            field="usd_per_device_h",
+        )
+    left = amount
+    if rates.staff is not None:
+        people = rates.staff.value
+        if people >= budget.amount:
+            raise InputError(
+                f"budget {budget.text!r} does not pay its own staff of {people:,.0f} USD: raise it, "
+                "or set headcount=0",
+                field="budget",
+            )
+        left = leaf("budget less staff", budget.amount - people, "USD", source="")
+    share = constant(1 + rates.assumptions.overhead_share, name="1 + overhead")
+    return product("device_hours", "device-h", [left], [rates.price, share])
+
+
+def _from_energy(budget: Budget, amount: Figure, rates: Rates) -> Figure:
+    power, where = rates.place.power_w, rates.place
+    if power is None:
+        raise InputError(
+            f"budget {budget.text!r}: the power of {rates.device.id} is not published; give power_w",
+            field="power_w",
+        )
+    per = [power, where.pue]
+    if budget.unit == "kwh":
+        return product("device_hours", "device-h", [amount, W_PER_KW], per)
+    grams = [amount, G_PER_T, W_PER_KW]
+    return product("device_hours", "device-h", grams, [*per, where.g_per_kwh])
