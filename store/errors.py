@@ -23,6 +23,10 @@ class FencedError(StoreError):
     """Someone else owns this now: a late writer's words do not count."""
 
 
+class LeaseLostError(FencedError):
+    """Another process is in charge; this one must write nothing more."""
+
+
 class KeyReusedError(StoreError):
     """An Idempotency-Key came back with another body."""
 

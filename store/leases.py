@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from store.columns import Utc
 from store.control import Lease
-from store.errors import FencedError
+from store.errors import LeaseLostError
 from store.upsert import insert_once
 
 
@@ -49,7 +49,7 @@ def hold(session: Session, name: str, epoch: int) -> None:
     """Beat, and lock the lease for this transaction: no rival can take over before it commits.
 
     Raises:
-        FencedError: the lease went to someone else; nothing may be written any more.
+        LeaseLostError: the lease went to someone else; nothing may be written any more.
     """
     beaten = session.execute(
         update(Lease)
@@ -57,7 +57,7 @@ def hold(session: Session, name: str, epoch: int) -> None:
         .values(n_beats=Lease.n_beats + 1, renewed_at=func.now())
     )
     if beaten.rowcount != 1:  # type: ignore[attr-defined]
-        raise FencedError(f"lease {name!r} of epoch {epoch} went to someone else")
+        raise LeaseLostError(f"lease {name!r} of epoch {epoch} went to someone else")
 
 
 def release(session: Session, name: str, epoch: int) -> None:

@@ -100,7 +100,7 @@ class SweepSpec(_Strict):
     tokens_per_param: tuple[Positive, Positive] | None = None  # points outside are left out
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     max_epochs: Positive = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     priced_as: str | None = None  # device id of the price table; default: a core of this machine
     recipe: Recipe = Recipe()

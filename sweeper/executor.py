@@ -1,0 +1,110 @@
+"""What the dispatcher asks of whatever executes: a small protocol, and its words.
+
+Two implementations: `sweeper.ray_actors` (a pool of warm, detached actors) and
+`sweeper.processes` (local processes, for tests and laptops). Results do not pass through here:
+a worker leaves files in its run's folder (`sweeper.files`).
+"""
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+DEFAULT_PAYLOAD = "trainer.job:run_job"
+
+
+class Status(enum.StrEnum):
+    RUNNING = enum.auto()
+    ENDED = enum.auto()  # the worker is through with it: its files say how
+    DEAD = enum.auto()  # died while watched: the run's failure
+    LOST = enum.auto()  # its machine is gone, or it died unwatched: nobody's failure
+    UNKNOWN = enum.auto()  # no answer in time. Not dead: nothing may be concluded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """What one worker occupies."""
+
+    n_cpus: int = 1
+    n_gpus: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One attempt, in plain values that travel to a worker."""
+
+    name: str  # run-7-a2
+    attempt: int  # the fencing token
+    folder: str
+    data_dir: str
+    spec: dict[str, Any]
+    device: str
+    code_hash: str
+    need: Need
+    checkpoint_every_s: float = 15.0
+    payload: str = DEFAULT_PAYLOAD  # "module:function"; ours, never the user's
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Self:
+        return cls(**{**d, "need": Need(**d["need"])})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """Where an attempt was sent: enough to find it again after a restart."""
+
+    name: str
+    worker: str
+    folder: Path
+
+
+class Executor(Protocol):
+    """Not thread-safe; one dispatcher owns it. Calls return within seconds."""
+
+    def adopt(self, tickets: Sequence[Ticket]) -> None:
+        """Look for these after a restart; their workers may live."""
+
+    def reserve(self, need: Need) -> str | None:
+        """Name of a worker that can take a job now, or None while there is no room."""
+
+    def start(self, worker: str, job: Job) -> None:
+        """Send `job` to a reserved worker."""
+
+    def release(self, worker: str) -> None:
+        """Give a reservation back unused."""
+
+    def poll(self, tickets: Sequence[Ticket]) -> Mapping[str, Status]:
+        """Status by name of ticket."""
+
+    def stop(self, ticket: Ticket) -> None:
+        """Ask it to write a checkpoint and end."""
+
+    def kill(self, ticket: Ticket) -> bool:
+        """End it at once. True when it is certain that it does nothing more."""
+
+    def reap(self, live: Collection[str]) -> list[str]:
+        """Kill whatever executes a job whose name is not in `live`; returns the names."""
+
+    def slots(self) -> Need:
+        """All there is, used or not."""
+
+    def close(self) -> None:
+        """Let go; workers that run go on running."""
+
+
+def thread_environment(n_threads: int) -> dict[str, str]:
+    """Set before a worker starts: one thread per core asked for, and an allocator that keeps what
+    it has (measured: +30 % tokens/s with two processes)."""
+    return {
+        "OMP_NUM_THREADS": str(n_threads),
+        "MKL_NUM_THREADS": str(n_threads),
+        "OPENBLAS_NUM_THREADS": str(n_threads),
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(64 * 2**30),
+        "MALLOC_TOP_PAD_": str(64 * 2**20),
+    }

@@ -1,0 +1,273 @@
+"""Executor on Ray: a pool of detached, named actors that stay warm between small runs.
+
+Only translation lives here. A fresh actor costs half a second and `import torch` one more, a warm
+one milliseconds. Actors outlive the dispatcher; a new one finds them by name and asks what they
+are at. One call is in flight per actor; questions go through a concurrency group of their own, so
+they are answered while it trains.
+
+A call that is not answered in time makes its worker UNKNOWN, never dead.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
+
+from sweeper import files
+from sweeper.code import code_hash
+from sweeper.executor import Executor, Job, Need, Status, Ticket, thread_environment
+from sweeper.worker import run_attempt
+
+ANSWER_S = 5.0  # a question not answered by then: UNKNOWN
+KILL_WAIT_S = 5.0
+
+
+class Worker:
+    """The actor: trains one job at a time and answers questions meanwhile."""
+
+    def __init__(self, need: dict[str, int]) -> None:
+        self.need, self.code = need, code_hash()
+        self.job, self.asked = "", threading.Event()
+
+    def run(self, job: dict[str, Any]) -> None:
+        self.asked.clear()
+        self.job = job["name"]
+        try:
+            run_attempt(Job.from_dict(job), should_stop=self.asked.is_set, loaded_code=self.code)
+        finally:
+            self.job = ""
+
+    @ray.method(concurrency_group="control")
+    def status(self) -> dict[str, Any]:
+        node = ray.get_runtime_context().get_node_id()
+        return {"job": self.job, "need": self.need, "code": self.code, "node": node}
+
+    @ray.method(concurrency_group="control")
+    def stop(self, job: str) -> None:
+        if self.job == job:
+            self.asked.set()
+
+
+@dataclass(kw_only=True, slots=True)
+class Member:
+    """An actor of the pool, as this driver knows it."""
+
+    handle: Any
+    need: Need
+    job: str = ""  # name of the attempt it was given; "" idle, "?" reserved
+    ref: Any = None  # of the call that this driver sent
+    node: str = ""
+
+
+@dataclass(kw_only=True, slots=True)
+class RayExecutor(Executor):
+    """Call `connect` to make one."""
+
+    n_cpus: int
+    n_gpus: int
+    pool: dict[str, Member] = field(default_factory=dict)
+
+    def adopt(self, tickets: Sequence[Ticket]) -> None:
+        given = {t.worker: t.name for t in tickets}
+        names = [a["name"] if isinstance(a, dict) else a for a in ray.util.list_named_actors()]
+        handles = {name: h for name in names if (h := _find(name)) is not None}
+        answers = _ask(handles)
+        mine = code_hash()
+        for name, handle in handles.items():
+            said = answers[name]
+            if isinstance(said, RayActorError):
+                continue
+            if isinstance(said, dict):
+                member = Member(handle=handle, need=Need(**said["need"]), job=said["job"])
+                member.node = said["node"]
+                if not member.job and said["code"] != mine:
+                    ray.kill(handle)
+                    continue
+            else:  # no answer: whatever SQL says it does
+                member = Member(handle=handle, need=Need(), job=given.get(name, ""))
+            self.pool[name] = member
+
+    def reserve(self, need: Need) -> str | None:
+        idle = [n for n, m in self.pool.items() if not m.job]
+        for name in idle:
+            if self.pool[name].need == need:
+                self.pool[name].job = "?"
+                return name
+        while not self._fits(need):
+            if not idle:
+                return None
+            self._drop(idle.pop())
+        name = f"worker-{uuid.uuid4().hex[:12]}"
+        self.pool[name] = Member(handle=_create(name, need), need=need, job="?")
+        return name
+
+    def _fits(self, need: Need) -> bool:
+        cpus = sum(m.need.n_cpus for m in self.pool.values()) + need.n_cpus
+        gpus = sum(m.need.n_gpus for m in self.pool.values()) + need.n_gpus
+        return cpus <= self.n_cpus and gpus <= self.n_gpus
+
+    def release(self, worker: str) -> None:
+        if worker in self.pool:
+            self.pool[worker].job = ""
+
+    def start(self, worker: str, job: Job) -> None:
+        member = self.pool[worker]
+        member.ref = member.handle.run.remote(job.to_dict())
+        member.job = job.name
+
+    def poll(self, tickets: Sequence[Ticket]) -> Mapping[str, Status]:
+        result, to_ask = {}, {}
+        for ticket in tickets:
+            member = self.pool.get(ticket.worker) or self._found_late(ticket)
+            if member is None:
+                result[ticket.name] = Status.LOST
+            elif member.ref is not None:
+                result[ticket.name] = self._own_call(ticket, member)
+            else:
+                to_ask[ticket.worker] = member.handle
+        answers = _ask(to_ask)
+        for ticket in tickets:
+            if ticket.worker in answers:
+                result[ticket.name] = self._answer(ticket, answers[ticket.worker])
+        return result
+
+    def _found_late(self, ticket: Ticket) -> Member | None:
+        handle = _find(ticket.worker)
+        if handle is not None:
+            self.pool[ticket.worker] = Member(handle=handle, need=Need(), job=ticket.name)
+        return self.pool.get(ticket.worker)
+
+    def _own_call(self, ticket: Ticket, member: Member) -> Status:
+        """Of a call that this driver sent and waits for."""
+        ready, _ = ray.wait([member.ref], timeout=0)
+        if not ready:
+            return Status.RUNNING
+        try:
+            ray.get(member.ref, timeout=ANSWER_S)
+        except ActorUnavailableError:
+            member.ref = None  # from now on by asking
+            return Status.UNKNOWN
+        except RayActorError as e:
+            return self._death(ticket, e)
+        except GetTimeoutError:
+            return Status.UNKNOWN
+        except RayError:  # the actor's own code broke; it lives, and left no file
+            pass
+        member.job, member.ref = "", None
+        return Status.ENDED
+
+    def _answer(self, ticket: Ticket, said: Any) -> Status:
+        """Of a worker that was asked, by an earlier driver's call."""
+        if isinstance(said, RayActorError):
+            return self._death(ticket, said)
+        if not isinstance(said, dict):
+            return Status.UNKNOWN
+        member = self.pool[ticket.worker]
+        member.need, member.node = Need(**said["need"]), said["node"]
+        if said["job"] == ticket.name:
+            return Status.RUNNING
+        member.job = said["job"]
+        return Status.ENDED
+
+    def _death(self, ticket: Ticket, e: RayActorError) -> Status:
+        """Its own, or that of its machine."""
+        member = self.pool.pop(ticket.worker)
+        alive = {n["NodeID"] for n in ray.nodes() if n["Alive"]}  # type: ignore[no-untyped-call]
+        gone = e.preempted or (member.node and member.node not in alive)
+        return Status.LOST if gone or "node" in str(e).lower() else Status.DEAD
+
+    def stop(self, ticket: Ticket) -> None:
+        member = self.pool.get(ticket.worker)
+        if member is not None:
+            member.handle.stop.remote(ticket.name)
+
+    def kill(self, ticket: Ticket) -> bool:
+        member = self.pool.get(ticket.worker)
+        if member is not None and member.job not in (ticket.name, "?"):
+            return True  # it is at something else: it does no more for this one
+        self._drop(ticket.worker)
+        until = time.monotonic() + KILL_WAIT_S
+        while files.lock_holder(ticket.folder) is not None:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def _drop(self, worker: str) -> None:
+        member = self.pool.pop(worker, None)
+        handle = member.handle if member else _find(worker)
+        if handle is not None:
+            ray.kill(handle)
+
+    def reap(self, live: Collection[str]) -> list[str]:
+        orphans = [
+            (w, m.job) for w, m in self.pool.items() if m.job not in ("", "?") and m.job not in live
+        ]
+        for worker, _ in orphans:
+            self._drop(worker)
+        return [job for _, job in orphans]
+
+    def slots(self) -> Need:
+        return Need(n_cpus=self.n_cpus, n_gpus=self.n_gpus)
+
+    def close(self) -> None:
+        self.pool.clear()
+        ray.shutdown()
+
+
+def connect(address: str, namespace: str, *, src: Path = Path(__file__).parents[1]) -> RayExecutor:
+    """Join the cluster at `address`; never start or guess one."""
+    ray.init(
+        address=address,
+        namespace=namespace,
+        log_to_driver=False,
+        configure_logging=False,
+        runtime_env={"env_vars": {"PYTHONPATH": str(src)}},
+    )
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return RayExecutor(n_cpus=int(total.get("CPU", 0)), n_gpus=int(total.get("GPU", 0)))
+
+
+def _create(name: str, need: Need) -> Any:
+    made = ray.remote(Worker).options(
+        name=name,
+        lifetime="detached",
+        num_cpus=need.n_cpus,
+        num_gpus=need.n_gpus,
+        max_restarts=0,  # SQL decides what is tried again
+        concurrency_groups={"control": 1},
+        runtime_env={"env_vars": thread_environment(need.n_cpus)},
+    )
+    return made.remote(asdict(need))
+
+
+def _find(name: str) -> Any:
+    try:
+        return ray.get_actor(name)
+    except ValueError:
+        return None
+
+
+def _ask(handles: Mapping[str, Any]) -> dict[str, Any]:
+    """What each says of itself; an exception or None where nothing came in time."""
+    refs = {name: handle.status.remote() for name, handle in handles.items()}
+    if refs:
+        ray.wait(list(refs.values()), num_returns=len(refs), timeout=ANSWER_S)
+    return {name: _got(ref) for name, ref in refs.items()}
+
+
+def _got(ref: Any) -> Any:
+    try:
+        return ray.get(ref, timeout=0.01)
+    except ActorUnavailableError:
+        return None
+    except RayActorError as e:
+        return e
+    except (GetTimeoutError, RayError):
+        return None

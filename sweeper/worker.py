@@ -1,0 +1,100 @@
+"""What runs in a worker: one attempt, fenced and locked, its end written as a file.
+
+No database and no web here. `python -m sweeper.worker job.json` is the local process; a Ray actor
+calls `run_attempt` itself.
+"""
+
+import json
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fitting.errors import InputError
+from sweeper import files
+from sweeper.code import code_hash
+from sweeper.executor import Job
+
+Ended = dict[str, Any]
+
+
+def run_attempt(job: Job, *, should_stop: Callable[[], bool], loaded_code: str) -> None:
+    """Train, unless it is another attempt's turn. Never raises: how it ended is in done-<n>.json.
+
+    `loaded_code` is the hash of the code this process has imported.
+    """
+    folder = Path(job.folder)
+    with files.holding_lock(folder) as held:
+        if files.fence(folder) != job.attempt:
+            return  # requeued while we were on the way
+        if not held:
+            ended: Ended = {"status": "error", "reason": "another process trains this run"}
+        elif loaded_code != job.code_hash:
+            ended = {"status": "stale", "reason": "the worker runs other code than was asked for"}
+        else:
+            ended = _train(job, folder, should_stop)
+        files.write_json(files.done_file(folder, job.attempt), {"attempt": job.attempt, **ended})
+
+
+def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Ended:
+    try:
+        run_job, spec = _payload(job)
+        result = run_job(
+            folder,
+            spec,
+            Path(job.data_dir),
+            device=job.device,
+            should_stop=should_stop,
+            checkpoint_every_s=job.checkpoint_every_s,
+        )
+        return _plain(result)
+    except (InputError, ValueError) as e:  # the same again would fail the same way
+        return {"status": "error", "permanent": True, "reason": _short(e)} | _trace()
+    except MemoryError as e:
+        return {"status": "oom", "reason": _short(e)} | _trace()
+    except Exception as e:  # noqa: BLE001  the dispatcher decides whether to try again
+        return {"status": "error", "reason": _short(e)} | _trace()
+
+
+def _payload(job: Job) -> tuple[Callable[..., Any], Any]:
+    from trainer.config import RunSpec  # noqa: PLC0415  after the environment is set
+
+    module, _, name = job.payload.partition(":")
+    return getattr(import_module(module), name), RunSpec.from_dict(job.spec)
+
+
+def _plain(result: Any) -> Ended:
+    value: Ended = result if isinstance(result, dict) else result.to_dict()
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+def _short(e: BaseException) -> str:
+    return f"{type(e).__name__}: {e}"[:500]
+
+
+def _trace() -> Ended:
+    return {"traceback": traceback.format_exc()[-4000:]}
+
+
+def main() -> None:
+    """Entry of the local process: SIGTERM means checkpoint and end."""
+    stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, not for its workers
+    loaded = code_hash()
+    job = Job.from_dict(json.loads(Path(sys.argv[1]).read_text()))
+    run_attempt(job, should_stop=stop.is_set, loaded_code=loaded)
+
+
+if __name__ == "__main__":
+    main()
