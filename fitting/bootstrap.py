@@ -2,7 +2,8 @@
 
     pairs        measurements, or whole clusters, drawn with replacement
     wild         residuals of a cluster flipped and scaled together (Webb's six points)
-    parametric   normal errors of the residuals' size, that size itself uncertain (chi-squared)
+    parametric   normal errors of the residuals' size, that size itself uncertain (chi-squared);
+                 half of the variance is common to a run's points
 
 Measurements of one run err together: iid resampling of checkpoints understates errors severalfold,
 so points are clustered by `group` wherever it is known. With few clusters, drawing them with
@@ -23,8 +24,10 @@ SCHEMES: tuple[Scheme, ...] = ("pairs", "wild", "parametric")
 MIN_CLUSTERS = 20  # fewer: pairs are too coarse
 MIN_POINTS = 40
 # Webb 2014 (Queen's Economics Department working paper 1315): for five to ten clusters
-WEBB = np.array([-1.5, -1, -0.5, 0.5, 1, 1.5]) ** 1.0
-WEBB = np.sign(WEBB) * np.sqrt(np.abs(WEBB))
+WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
+SHARED = (
+    0.5  # of the error variance, by all points of a run; assumption, between two and a hundred %
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +40,14 @@ class Resamples:
 
 
 def choose_scheme(n_points: int, clusters: NDArray[np.str_] | None) -> Scheme:
-    """Pairs where there are enough clusters (or independent points), residuals otherwise."""
-    if clusters is None:
-        return "pairs" if n_points >= MIN_POINTS else "parametric"
-    n_clusters = len(np.unique(clusters))
-    if n_clusters == n_points:
-        return "pairs" if n_points >= MIN_POINTS else "parametric"
-    return "pairs" if n_clusters >= MIN_CLUSTERS else "wild"
+    """Pairs where there are enough clusters (or independent points), residuals otherwise.
+
+    Six runs with four horizons each are typical of a small sweep: drawing runs loses sizes, and
+    flipping six signs (wild) understates the interval, so new errors are drawn.
+    """
+    n_clusters = n_points if clusters is None else len(np.unique(clusters))
+    enough = MIN_POINTS if n_clusters == n_points else MIN_CLUSTERS
+    return "pairs" if n_clusters >= enough else "parametric"
 
 
 def resample(
@@ -83,8 +87,16 @@ def resample(
     else:
         sd = np.sqrt(np.mean((y - fitted) ** 2)) * inflate
         spread = np.sqrt(dof / rng.chisquare(dof, size=(n, 1)))
-        new = fitted + sd * spread * rng.standard_normal((n, len(y)))
+        new = fitted + sd * spread * _errors(rng, labels, n)
     return Resamples(scheme=chosen, weights=np.ones(len(y)), y=new)
+
+
+def _errors(rng: np.random.Generator, labels: NDArray[np.intp], n: int) -> Array:
+    """Standard normal errors (n, R), correlated within a label that has several points."""
+    own = rng.standard_normal((n, len(labels)))
+    common = rng.standard_normal((n, int(labels.max()) + 1))[:, labels]
+    shared = np.where(np.bincount(labels)[labels] > 1, SHARED, 0.0)
+    return np.asarray(np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
 
 
 def _pairs(rng: np.random.Generator, labels: NDArray[np.intp], n: int) -> Array:

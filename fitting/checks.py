@@ -3,7 +3,7 @@
 import numpy as np
 
 from fitting.errors import RefusalError
-from fitting.measurements import Measurements
+from fitting.measurements import Array, Measurements
 
 SAME = 1e-3  # sizes or token counts closer than this (relative) are one
 
@@ -41,7 +41,7 @@ def check_spread(m: Measurements) -> None:
                 "four times as many tokens")  # fmt: skip
 
 
-def n_distinct(values: np.ndarray) -> int:  # type: ignore[type-arg]
+def n_distinct(values: Array) -> int:
     """How many values differ by more than `SAME`."""
     logs = np.sort(np.log(values))
     return 1 + int((np.diff(logs) > SAME).sum())

@@ -34,7 +34,7 @@ def sandwich(theta: Array, hessian: Array, problem: Problem) -> Array:
 def _density(r: Array, delta: float) -> Array:
     """Curvature per point: 1/(h delta) within the bandwidth h of zero (at least delta)."""
     h = max(delta, robust_sd(r) * len(r) ** -0.2, 1e-12)
-    return (np.abs(r) < h) / (h * delta)
+    return np.asarray((np.abs(r) < h) / (h * delta))
 
 
 def draws(theta: Array, hessian: Array, problem: Problem, *, seed: int, n: int = N_DRAWS) -> Array:
@@ -42,7 +42,7 @@ def draws(theta: Array, hessian: Array, problem: Problem, *, seed: int, n: int =
     values, vectors = np.linalg.eigh(sandwich(theta, hessian, problem))
     root = vectors * np.sqrt(np.maximum(values, 0))
     noise = np.random.default_rng(seed).standard_normal((n, theta.size))
-    return np.clip(theta + noise @ root.T, *problem.bounds)
+    return np.asarray(np.clip(theta + noise @ root.T, *problem.bounds))
 
 
 def standard_errors(

@@ -8,6 +8,7 @@ arXiv:2203.15556, sec. 3.1.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fitting.errors import RefusalError
 from fitting.isoflop import Array, PowerLaw, line
@@ -66,12 +67,15 @@ def envelope(m: Measurements, *, y: Array | None = None) -> Envelope:
 def _curves(m: Measurements, log_l: Array) -> tuple[Array, list[tuple[Array, Array]]]:
     """Sizes, and for each (ln C, ln L) sorted by C; repeated horizons are averaged."""
     log_n = np.round(np.log(m.n_params), 3)
-    sizes, curves = [], []
+    sizes: list[float] = []
+    curves: list[tuple[Array, Array]] = []
     for value in np.unique(log_n):
         rows = np.flatnonzero(log_n == value)
         C, where = np.unique(np.round(np.log(m.flops[rows]), 6), return_inverse=True)
         if len(C) >= MIN_HORIZONS:
-            curves.append((C, np.bincount(where, log_l[rows]) / np.bincount(where)))
+            curves.append(
+                (np.asarray(C, float), np.bincount(where, log_l[rows]) / np.bincount(where))
+            )
             sizes.append(float(m.n_params[rows].mean()))
     return np.array(sizes), curves
 
@@ -83,7 +87,7 @@ def _table(curves: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     return grid, np.stack(rows)
 
 
-def _balanced(table: Array, lowest: Array, inside: Array) -> np.ndarray:  # type: ignore[type-arg]
+def _balanced(table: Array, lowest: Array, inside: Array) -> NDArray[np.intp]:
     """Computes where both neighbours of the lowest size were measured too."""
     found = []
     for k in np.flatnonzero(inside):

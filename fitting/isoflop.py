@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 Curve = Literal["parabola", "akima"]
 
 SAME_BUDGET = 0.12  # gap in ln C that separates budgets where none is named
-MIN_SIZES = 4
+MIN_SIZES = 3  # where budgets are named
+MIN_SIZES_GUESSED = 4  # where they are only gaps in ln C
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,7 @@ class IsoFlop:
     frontier: PowerLaw  # L*
 
 
-def budgets(m: Measurements, *, min_sizes: int = MIN_SIZES) -> list[Budget]:
+def budgets(m: Measurements) -> list[Budget]:
     """Rows by budget, smallest first: by `budget_flops`, or where ln C has gaps."""
     if m.budget_flops is not None:
         values = np.unique(m.budget_flops)
@@ -74,7 +75,8 @@ def budgets(m: Measurements, *, min_sizes: int = MIN_SIZES) -> list[Budget]:
         cuts = np.flatnonzero(np.diff(np.log(m.flops[order])) > SAME_BUDGET) + 1
         parts = np.split(order, cuts)
         found = [Budget(flops=float(np.exp(np.log(m.flops[p]).mean())), rows=p) for p in parts]
-    return [b for b in found if len(np.unique(m.n_params[b.rows])) >= min_sizes]
+    least = MIN_SIZES_GUESSED if m.budget_flops is None else MIN_SIZES
+    return [b for b in found if len(np.unique(m.n_params[b.rows])) >= least]
 
 
 def isoflop(
@@ -83,7 +85,7 @@ def isoflop(
     """Fit approach 2.
 
     Args:
-        m: measurements of at least `min_budgets` budgets with four sizes each.
+        m: measurements of at least `min_budgets` budgets with three sizes each (four unless named).
         curve: "parabola" or "akima".
         y: (R,) ln L to use instead of the measured (for resamples).
         min_budgets: whose minimum must be convex and inside.
@@ -94,9 +96,7 @@ def isoflop(
     loss = m.loss if y is None else np.exp(y)
     grouped = budgets(m)
     fit_one = parabola if curve == "parabola" else akima
-    minima = tuple(
-        fit_one(np.log(m.n_params[b.rows]), loss[b.rows], b.flops) for b in grouped
-    )
+    minima = tuple(fit_one(np.log(m.n_params[b.rows]), loss[b.rows], b.flops) for b in grouped)
     good = [q for q in minima if not q.reason]
     if len(good) < min_budgets:
         reasons = tuple(f"{q.flops:.3g} FLOP: {q.reason}" for q in minima if q.reason)
@@ -104,8 +104,8 @@ def isoflop(
             f"approach 2 needs {min_budgets} budgets with {MIN_SIZES} sizes each and a minimum "
             f"inside them; {len(good)} of {len(minima)} budgets have one",
             code="too_few_budgets",
-            reasons=(f"{len(good)} of {len(minima)} budgets have a minimum inside; "
-                     f"{min_budgets} are needed", *reasons),
+            reasons=(f"{len(good)} of {len(minima)} budgets have a minimum inside, {min_budgets} needed",
+                     *reasons),
         )  # fmt: skip
     log_c = np.log([q.flops for q in good])
     return IsoFlop(

@@ -89,8 +89,11 @@ class Measurements:
                     field=name,
                 )
         keep = _kept_rows(table, keep_excluded=bool(meta.pop("keep_excluded", False)))
-        arrays = {n: _convert(table[n], n)[keep] for n in array_names() if _present(table, n)}
-        arrays.setdefault("flops", train_flops(arrays["n_params"], arrays["n_tokens"]))
+        arrays: dict[str, Any] = {
+            n: _convert(table[n], n)[keep] for n in array_names() if _present(table, n)
+        }
+        if "flops" not in arrays:
+            arrays["flops"] = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
         for name in ("loss_unit", "tokenizer"):
             if _present(table, name):
                 meta.setdefault(name, _one_value(np.asarray(table[name])[keep], name))

@@ -25,6 +25,7 @@ CHUNK_VALUES = 40_000  # resamples x measurements worked on at once: stays in th
 MAX_DAMPING = 1e10
 FLAT = 1e-4  # relative projected gradient that still counts as an optimum
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """What is minimised; `weights` and `y` may differ between rows of theta."""
@@ -141,7 +142,8 @@ def _evaluate(problem: Problem, theta: Array, delta: float) -> _Local:
 def _free(bounds: Array, theta: Array, g: Array) -> NDArray[np.bool_]:
     """Coordinates that are not held by a bound."""
     low, high = bounds
-    return ~(((theta <= low) & (g > 0)) | ((theta >= high) & (g < 0)))
+    held = ((theta <= low) & (g > 0)) | ((theta >= high) & (g < 0))
+    return np.asarray(~held)
 
 
 def _step(bounds: Array, theta: Array, at: _Local, damping: Array) -> tuple[Array, Array]:

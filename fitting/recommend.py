@@ -12,7 +12,8 @@ import numpy as np
 
 from fitting.bootstrap import interval
 from fitting.errors import InputError, RefusalError
-from fitting.fit import Fit, fit
+from fitting.fit import fit
+from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
@@ -173,7 +174,9 @@ def _data_notes(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note
     if unique_tokens is None or unique_tokens >= D or fitted.law == "muennighoff":
         return []
     epochs = D / unique_tokens
-    worth = "nearly as good as new data" if epochs <= EPOCHS_FREE else "worth much less than new data"
+    worth = (
+        "nearly as good as new data" if epochs <= EPOCHS_FREE else "worth much less than new data"
+    )
     return [Note("repeated_data", f"{D:.3g} tokens are {epochs:.3g} epochs of {unique_tokens:.3g} unique "
                  f"tokens, {worth}; the {fitted.law} law does not know (fit muennighoff)")]  # fmt: skip
 

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fitting.measurements import Measurements
+from fitting.measurements import Array, Measurements
 from fitting.objectives import noise_delta
 
 if TYPE_CHECKING:
-    from fitting.fit import Fit
+    from fitting.fitted import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Note:
         return {"code": self.code, "message": self.message}
 
 
-def fit_notes(fit: "Fit", m: Measurements, residuals: "np.ndarray") -> tuple[Note, ...]:  # type: ignore[type-arg]
+def fit_notes(fit: "Fit", m: Measurements, residuals: Array) -> tuple[Note, ...]:
     """Everything that limits how far a fit can be trusted."""
     found = [*_data_notes(m), *_search_notes(fit)]
     wanted = noise_delta(residuals)
@@ -52,8 +50,12 @@ def _search_notes(fit: "Fit") -> list[Note]:
     found, d = [], fit.diagnostics
     if not d["converged"]:
         found.append(Note("not_converged", f"the optimiser stopped at a relative gradient of {d['gradient_norm']:.1e}"))  # fmt: skip
-    for name in d["bounds_hit"]:
-        found.append(Note("not_identified", f"{name} ran to the limit of its range: the data do not determine it"))  # fmt: skip
+    found += [
+        Note(
+            "not_identified", f"{name} ran to the limit of its range: the data do not determine it"
+        )
+        for name in d["bounds_hit"]
+    ]
     if d["n_bootstrap_failed"]:
         found.append(Note("bootstrap_failures", f"{d['n_bootstrap_failed']} of {d['n_bootstrap']} resamples "
                           "had no optimum and are not in the intervals"))  # fmt: skip

@@ -62,7 +62,7 @@ class Chinchilla:
             rows.append(np.stack([e, np.log(A), np.log(B), alpha, beta], axis=1))
         return np.concatenate(rows)
 
-    def bounds(self, x: Points, log_loss: Array) -> Array:
+    def bounds(self, x: Points, log_loss: Array) -> Array:  # noqa: ARG002  # centred
         """E in (1e-4, 1) of the least loss; terms within e^+-25; exponents in (1e-3, 5)."""
         least = float(log_loss.min())
         low = [least - 9.2, least - 25, least - 25, 1e-3, 1e-3]

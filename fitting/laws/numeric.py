@@ -30,9 +30,7 @@ def numeric_log_optimum(law: Law, theta: Array, flops: Array) -> Array:
     return np.stack(columns, axis=1)
 
 
-def minimum_along(
-    law: Law, theta: Array, n: Array, d: Array, u: Array | None = None
-) -> Array:
+def minimum_along(law: Law, theta: Array, n: Array, d: Array, u: Array | None = None) -> Array:
     """ln N (B,) of the least loss along a path of even ln N and any ln D; NaN on its rim."""
     f, _ = law.log_loss(theta, Points(n=n, d=d, u=d if u is None else u))
     k = np.clip(f.argmin(axis=1), 1, len(n) - 2)

@@ -95,4 +95,3 @@ class Law(Protocol):
     def log_optimum(self, theta: Array, flops: Array) -> Array:
         """ln N*, (B, K), for K budgets [FLOP] with 6 N D = C; theta is uncentred."""
         ...
-

@@ -1,0 +1,84 @@
+"""Which approach to trust: by its errors on held-out budgets, and by its own uncertainty."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fitting.approaches import TITLES, Approach, Name, predictor
+from fitting.bootstrap import interval
+from fitting.errors import RefusalError
+from fitting.measurements import Measurements
+from fitting.recommendation import Z90
+from fitting.rollout import Rollout, rollout
+from fitting.warnings import Note
+
+NOISE = 2e-3  # of ln L: rollout errors below the scatter of single runs tell nothing
+NEGLIGIBLE = 0.05  # of the largest weight
+
+
+def roll_all(m: Measurements, approaches: Mapping[Name, Approach]) -> dict[Name, Rollout]:
+    """Rollouts of the approaches that can be fitted without the largest budget."""
+    found: dict[Name, Rollout] = {}
+    for name in approaches:
+        try:
+            found[name] = rollout(m, predictor(name))
+        except RefusalError:
+            continue
+    return found
+
+
+def weigh(
+    m: Measurements, usable: list[Name], approaches: Mapping[Name, Approach],
+    rollouts: Mapping[Name, Rollout],
+) -> dict[Name, float]:  # fmt: skip
+    """Inverse expected squared error of ln L at ten times the largest compute."""
+    rolled = [k for k in usable if k in rollouts]
+    if not rolled:
+        return {usable[0]: 1.0}
+    raw = {k: 1 / _variance(m, approaches[k], rollouts[k]) for k in rolled}
+    top = max(raw.values())
+    kept = {k: v for k, v in raw.items() if v >= NEGLIGIBLE * top}
+    return {k: v / sum(kept.values()) for k, v in kept.items()}
+
+
+def _variance(m: Measurements, a: Approach, rolled: Rollout) -> float:
+    """What the rollout makes of its error there, the resamples' variance, and a floor of noise."""
+    spread = interval(a.samples(10 * float(m.flops.max()))[1])
+    sampling = (spread[1] - spread[0]) / (2 * Z90)
+    return float(rolled.error_at(np.log(10)) ** 2 + sampling**2 + NOISE**2)
+
+
+def explain(trusted: Name, weights: Mapping[Name, float], rollouts: Mapping[Name, Rollout]) -> str:
+    """One sentence for people."""
+    if trusted not in rollouts:
+        return "too few budgets to hold one out: no approach could be tested"
+    errors = ", ".join(f"{TITLES[k]} {100 * r.rms:.2g} %" for k, r in rollouts.items())
+    return (
+        f"{TITLES[trusted]} predicted the largest budgets from the smaller ones best "
+        f"(error of the loss: {errors}); it has {100 * weights[trusted]:.0f} % of the weight"
+    )
+
+
+def cross_check(
+    m: Measurements, approaches: Mapping[Name, Approach], refused: Mapping[Name, str]
+) -> tuple[Note, ...]:
+    """Where approaches refuse, or contradict one another."""
+    notes = [Note(f"refused_{k}", f"{TITLES[k]} cannot read these data: {v}") for k, v in refused.items()]  # fmt: skip
+    notes += _disagreement(approaches)
+    if m.n_excluded:
+        notes.append(Note("rows_excluded", f"{m.n_excluded} rows flagged excluded_outlier were left out"))  # fmt: skip
+    return tuple(notes)
+
+
+def _disagreement(approaches: Mapping[Name, Approach]) -> list[Note]:
+    """Pairs of approaches whose 90 % intervals of the exponent a do not meet."""
+    bands = {k: interval(a.exponent_samples) for k, a in approaches.items()}
+    notes, names = [], list(bands)
+    for i, one in enumerate(names):
+        for two in names[i + 1 :]:
+            if bands[one][0] > bands[two][1] or bands[two][0] > bands[one][1]:
+                a, b = approaches[one], approaches[two]
+                notes.append(Note("approaches_disagree", (
+                    f"{TITLES[one]} has N* ~ C^{a.exponent:.2f}, {TITLES[two]} C^{b.exponent:.2f}; "
+                    f"their 90 % intervals do not meet")))  # fmt: skip
+    return notes
