@@ -13,8 +13,25 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from fitting.errors import InputError, RefusalError
+from store.errors import (
+    ConflictError,
+    KeyInFlightError,
+    KeyReusedError,
+    NotFoundError,
+    SchemaError,
+    StoreError,
+)
 
 LOG = structlog.get_logger(__name__)
+
+
+STORE: dict[type[StoreError], tuple[HTTPStatus, str]] = {
+    NotFoundError: (HTTPStatus.NOT_FOUND, "/problems/not-found"),
+    ConflictError: (HTTPStatus.CONFLICT, "/problems/conflict"),
+    KeyReusedError: (HTTPStatus.UNPROCESSABLE_ENTITY, "/problems/key-reused"),
+    KeyInFlightError: (HTTPStatus.CONFLICT, "/problems/key-in-flight"),
+    SchemaError: (HTTPStatus.SERVICE_UNAVAILABLE, "/problems/schema"),
+}
 
 
 class Problem(BaseModel):
@@ -85,6 +102,7 @@ def install(app: FastAPI) -> None:
         ProblemError: lambda _, e: respond(e.status, e.detail, type_=e.type_, **e.extra),
         HTTPException: lambda _, e: respond(e.status_code, _http_detail(e), headers=e.headers),
         RequestValidationError: lambda _, e: _of_validation(e),
+        StoreError: lambda _, e: _of_store(e),
         OperationalError: _of_database,
         Exception: _of_bug,
     }
@@ -111,6 +129,12 @@ def _invalid(loc: tuple[int | str, ...], message: str) -> dict[str, str]:
         rest = [] if len(loc) == 2 and isinstance(loc[1], int) else loc[1:]  # broken JSON
         return {"pointer": "#/" + "/".join(map(str, rest)), "detail": message}
     return {"parameter": ".".join(map(str, loc[1:])), "detail": message}
+
+
+def _of_store(error: StoreError) -> JSONResponse:
+    status, type_ = STORE[type(error)]
+    code = {"code": "conflict"} if status == HTTPStatus.CONFLICT else {}
+    return respond(status, str(error), type_=type_, **code, **vars(error))
 
 
 def _of_database(request: Request, error: Exception) -> JSONResponse:

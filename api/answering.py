@@ -1,0 +1,135 @@
+"""From a stored fit to an answer: budget to FLOP, law to N* and D*, both to a price and a shape.
+
+What is read from the database is gathered first, so that no transaction waits for arithmetic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.measured import as_measurements, rows_of
+from fitting.analysis import Analysis
+from fitting.costs.architecture import Architecture
+from fitting.costs.budget import parse_budget
+from fitting.costs.estimate import estimate
+from fitting.errors import InputError, RefusalError
+from fitting.fit import Fit
+from fitting.measurements import Measurements
+from fitting.recommend import recommend
+from fitting.recommendation import Recommendation
+from store import conclusions
+from store.answers import FitRow
+from store.models import Run, Sweep
+from store.runs import attempts_of_run, list_runs
+from store.states import RunState
+from store.sweeps import get_sweep
+from trainer.ladder import architecture_for
+
+AUTO = "auto"
+CPU = "cpu-core"  # what a sweep without a GPU is priced as
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked of a fit. `assumptions`: those of `fitting.costs.assumptions` stated."""
+
+    budget: str
+    inference_tokens: float = 0.0
+    unique_tokens: float | None = None
+    assumptions: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """All that the database knows about a fit."""
+
+    law: str
+    result: Json
+    measurements: Measurements
+    model: Json | None  # architecture of one of the sweep's runs
+    device: Json  # assumptions that the sweep itself suggests
+
+
+def answer(context: Context, question: Question) -> Json:
+    """The JSON of a recommendation, with `cost` and `architecture`.
+
+    Raises:
+        InputError: a budget or an assumption that cannot be meant.
+        RefusalError: the measurements cannot answer.
+    """
+    assumptions = context.device | question.assumptions
+    flops = parse_budget(question.budget).to_flops(**assumptions)
+    found = _recommend(context, question, flops.flops.value)
+    if found.verdict == "refused":
+        reasons = tuple(note.message for note in found.warnings)
+        raise RefusalError(reasons[0], code=found.warnings[0].code, reasons=reasons)
+    shape = architecture_of(context, found.n_params)
+    cost = estimate(n_params=found.n_params, n_tokens=found.n_tokens, **assumptions)
+    return found.to_dict() | {
+        "budget": flops.to_dict(),
+        "cost": cost.to_dict(),
+        "architecture": shape and asdict(shape) | {"n_params": shape.n_params},
+    }
+
+
+def architecture_of(context: Context, n_params: float) -> Architecture | None:
+    """The ladder's shape in the sweep's family; None for a study, whose models are not ours."""
+    if context.model is None:
+        return None
+    like = context.model
+    return architecture_for(
+        n_params, vocab_size=like["vocab_size"], context=like["context"], family=like["family"]
+    )
+
+
+def context_of(session: Session, fit_id: int) -> Context:
+    """Raises NotFoundError: no fit has this id."""
+    row = conclusions.get_fit(session, fit_id)
+    sweep = get_sweep(session, row.sweep_id) if row.sweep_id else None
+    runs = list_runs(session, sweep_id=sweep.id, limit=1000) if sweep else []
+    return Context(
+        law=row.law,
+        result=row.result,
+        measurements=_measurements(session, row),
+        model=runs[0].spec["model"] if runs else None,
+        device=_device(session, sweep, runs) if sweep else {},
+    )
+
+
+def _recommend(context: Context, question: Question, flops: float) -> Recommendation:
+    if context.law != AUTO:
+        return recommend(
+            Fit.from_dict(context.result),
+            context.measurements,
+            flops=flops,
+            inference_tokens=question.inference_tokens,
+            unique_tokens=question.unique_tokens,
+        )
+    if question.inference_tokens or question.unique_tokens is not None:
+        raise InputError(
+            "inference_tokens and unique_tokens need a single law; got a fit with law 'auto' "
+            "(fit law='chinchilla', and ask that)",
+            field="inference_tokens" if question.inference_tokens else "unique_tokens",
+        )
+    return Analysis.from_dict(context.result).recommend(flops)
+
+
+def _measurements(session: Session, row: FitRow) -> Measurements:
+    """The points the fit saw, not those that came later."""
+    used = set(row.measurement_ids)
+    rows = rows_of(session, sweep_id=row.sweep_id, study_id=row.study_id)
+    return as_measurements([r for r in rows if r["id"] in used], source=f"fit {row.id}")
+
+
+def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:
+    """Priced as the sweep was, at the speed that its own runs reached."""
+    done = [run for run in runs if run.state == RunState.FINISHED]
+    seconds = sum(
+        attempt.train_seconds or 0.0 for run in done for attempt in attempts_of_run(session, run.id)
+    )
+    measured = {"measured_flop_s": sum(run.flops for run in done) / seconds} if seconds else {}
+    named = sweep.spec.get("priced_as") or (CPU if sweep.spec.get("device") != "cuda" else "")
+    return measured | ({"device": named} if named else {})

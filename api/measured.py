@@ -1,0 +1,71 @@
+"""The measurements of a sweep or a study as `fitting` wants them, and as a CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fitting.errors import InputError, RefusalError
+from fitting.measurements import Measurements
+from store import measurements, sweeps
+
+# Our columns under the names that a CSV and `fitting` know them by.
+RENAMED = {"group_name": "group"}
+FLAGS = ("excluded_outlier", "censored")  # a row that says nothing means no
+
+
+def rows_of(
+    session: Session, *, sweep_id: int | None = None, study_id: int | None = None
+) -> list[dict[str, Any]]:
+    """All points, in a fixed order, under their CSV names.
+
+    Raises:
+        InputError: not exactly one of the two.
+        NotFoundError: no such sweep or study.
+    """
+    if (sweep_id is None) == (study_id is None):
+        raise InputError(
+            f"give exactly one of sweep_id and study_id; got {sweep_id} and {study_id}",
+            field="sweep_id",
+        )
+    if sweep_id is not None:
+        sweeps.get_sweep(session, sweep_id)
+        found = measurements.of_sweep(session, sweep_id)
+    else:
+        assert study_id is not None  # noqa: S101
+        measurements.get_study(session, study_id)
+        found = measurements.of_study(session, study_id)
+    return [{RENAMED.get(k, k): v for k, v in measurements.as_row(m).items()} for m in found]
+
+
+def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measurements:
+    """Rows as arrays; a column that only some rows fill is left to those who read the rows.
+
+    Raises:
+        RefusalError: there is nothing to fit yet.
+    """
+    if not rows:
+        raise RefusalError(
+            f"{source} has no measurements yet; wait until a run has finished", code="no_data"
+        )
+    columns: dict[str, list[Any]] = {}
+    for name in rows[0]:
+        values = [row.get(name) for row in rows]
+        if name in FLAGS:
+            values = [v or False for v in values]
+        if all(v is not None for v in values):
+            columns[name] = values
+    return Measurements.from_columns(columns, source=source)
+
+
+def to_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """One line per point, every column that any row has; empty where there is no value."""
+    rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()

@@ -1,0 +1,119 @@
+"""/v1/runs: one training job, its attempts, its measurements and its curve."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.deps import Id, Reading
+from api.problems import documented
+from store import curves, measurements, runs
+from store.models import Run
+from store.states import AttemptState, RunKind, RunState
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+class RunOut(BaseModel):
+    """A run as clients see it. Not the table: columns may change under it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    kind: RunKind
+    state: RunState
+    reason: str | None
+    n_params: int = Field(description="N of the law: what multiplies each token")
+    n_params_total: int
+    n_params_non_embedding: int
+    n_tokens: int
+    n_tokens_done: int
+    flops: float = Field(description="Of the whole job, branches included")
+    last_loss: float | None = Field(description="Training loss so far, nats/token")
+    tok_s: float | None
+    n_failures: int
+    n_preemptions: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class AttemptOut(BaseModel):
+    """One execution of a run."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    state: AttemptState
+    reason: str | None
+    worker: str
+    device: str | None
+    steps: int | None
+    train_seconds: float | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class RunDetail(RunOut):
+    """With what it trains, how it went and what it measured."""
+
+    spec: dict[str, Any]
+    spec_hash: str
+    code_hash: str
+    corpus: str
+    sweep_ids: list[int]
+    attempts: list[AttemptOut]
+    measurements: list[dict[str, Any]]
+
+
+class PointOut(BaseModel):
+    """Training progress at one step."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    branch: int = Field(description="0: the trunk; else the horizon this cooldown leads to")
+    step: int
+    n_tokens: int
+    loss: float | None
+    lr: float | None
+    grad_norm: float | None
+    tok_s: float | None
+    seconds: float | None
+
+
+class CurveOut(BaseModel):
+    run_id: int
+    points: list[PointOut]
+
+
+@router.get("/{run_id}", responses=documented(HTTPStatus.NOT_FOUND))
+def read_run(run_id: Id, session: Reading) -> RunDetail:
+    """One run."""
+    return detail(session, runs.get_run(session, run_id))
+
+
+@router.get("/{run_id}/curve", responses=documented(HTTPStatus.NOT_FOUND))
+def read_curve(run_id: Id, session: Reading) -> CurveOut:
+    """Loss and rates along the run, thinned to a few hundred points a branch."""
+    runs.get_run(session, run_id)
+    points = [PointOut.model_validate(p) for p in curves.of_run(session, run_id)]
+    return CurveOut(run_id=run_id, points=points)
+
+
+def detail(session: Session, run: Run) -> RunDetail:
+    """The run and all that hangs on it."""
+    return RunDetail.model_validate(
+        RunOut.model_validate(run).model_dump()
+        | {
+            "spec": run.spec,
+            "spec_hash": run.spec_hash,
+            "code_hash": run.code_hash,
+            "corpus": run.corpus,
+            "sweep_ids": [s.id for s in runs.sweeps_of_run(session, run.id)],
+            "attempts": list(runs.attempts_of_run(session, run.id)),
+            "measurements": [measurements.as_row(m) for m in measurements.of_run(session, run.id)],
+        }
+    )

@@ -1,0 +1,213 @@
+"""/v1/studies: measurements from elsewhere, as CSV or JSON, fitted like a sweep."""
+
+import csv
+import io
+import json
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.deps import Cursor, EngineDep, Limit, Page, Reading, key_of, page
+from api.idempotency import KeyHeader, once
+from api.measured import rows_of, to_csv
+from api.problems import ProblemError, documented
+from fitting.errors import InputError
+from fitting.measurements import ALIASES, Measurements
+from store import measurements
+from store.engine import writing
+from store.errors import NotFoundError
+from store.models import Measurement, Study
+
+router = APIRouter(prefix="/studies", tags=["studies"])
+NAME = r"^[\w .+:-]*[^\W\d][\w .+:-]*$"  # not a number: studies are found by id or by name
+STORED = {"group": "group_name", "budget": "budget_flops"}
+
+
+class StudyIn(BaseModel):
+    """A table: one object per row, or the CSV that says the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=NAME, max_length=200)
+    rows: list[dict[str, float | str | bool | None]] = Field(min_length=1)
+    loss_unit: str | None = Field(None, max_length=50)
+    tokenizer: str | None = Field(None, max_length=200)
+    source: str | None = Field(None, max_length=500)
+
+
+class StudyOut(BaseModel):
+    id: int
+    name: str
+    about: dict[str, Any]
+    n_measurements: int
+    created_at: datetime
+
+
+async def study_in(
+    request: Request,
+    name: Annotated[
+        str | None, Query(pattern=NAME, max_length=200, description="With a CSV body")
+    ] = None,
+    loss_unit: Annotated[str | None, Query(max_length=50)] = None,
+    tokenizer: Annotated[str | None, Query(max_length=200)] = None,
+    source: Annotated[str | None, Query(max_length=500)] = None,
+) -> StudyIn:
+    """The body, whichever of the two it is.
+
+    Raises:
+        InputError: neither; or a key or a value that cannot be meant.
+    """
+    body = await request.body()
+    if request.headers.get("content-type", "").split(";")[0].strip() == "text/csv":
+        said = {"name": name, "rows": _parse_csv(body)}
+        about = {"loss_unit": loss_unit, "tokenizer": tokenizer, "source": source}
+    else:
+        said, about = _parse_json(body), {}
+    try:
+        return StudyIn.model_validate(said | about)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{field or 'body'}: {first['msg']}", field=field) from e
+
+
+_TABLE = {"schema": {"$ref": "#/components/schemas/StudyIn"}}
+_CSV = {"schema": {"type": "string"}, "example": "n_params,n_tokens,loss\n1e6,2e7,3.21\n"}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=documented(HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": _TABLE, "text/csv": _CSV}}
+    },
+)
+def create_study(
+    study: Annotated[StudyIn, Depends(study_in)],
+    response: Response,
+    engine: EngineDep,
+    key: KeyHeader = None,
+) -> StudyOut:
+    """Keep measurements under a name. Every row is checked; none is dropped."""
+    rows = _checked(study)
+    with writing(engine) as session:
+        answer = once(
+            session,
+            response,
+            scope="studies",
+            key=key,
+            body=study.model_dump(mode="json"),
+            work=lambda: _add(session, study, rows),
+        )
+    return StudyOut.model_validate(answer)
+
+
+@router.get("")
+def list_studies(session: Reading, limit: Limit = 50, cursor: Cursor = None) -> Page[StudyOut]:
+    """Oldest first."""
+    found = measurements.list_studies(session, after=key_of(cursor) or 0, limit=limit + 1)
+    return page(found, limit, lambda study: show(session, study))
+
+
+StudyKey = Annotated[str, Path(min_length=1, max_length=200, description="Id or name")]
+
+
+@router.get("/{study}", responses=documented(HTTPStatus.NOT_FOUND))
+def read_study(study: StudyKey, session: Reading) -> StudyOut:
+    """One study, by id or by name."""
+    return show(session, find(session, study))
+
+
+@router.get(
+    "/{study}/measurements.{form}",
+    responses=documented(HTTPStatus.NOT_FOUND),
+    response_class=Response,
+)
+def read_measurements(study: StudyKey, form: Literal["csv", "json"], session: Reading) -> Response:
+    """Its points, as they can be imported again."""
+    return table(rows_of(session, study_id=find(session, study).id), form)
+
+
+def table(rows: list[dict[str, Any]], form: str) -> Response:
+    """Rows as a CSV file or as JSON."""
+    if form == "csv":
+        return Response(to_csv(rows), media_type="text/csv")
+    return Response(json.dumps({"items": rows}, allow_nan=False), media_type="application/json")
+
+
+def find(session: Session, key: str) -> Study:
+    """Raises NotFoundError: no study has this id or name."""
+    if key.isascii() and key.isdigit() and len(key) < 19:
+        return measurements.get_study(session, int(key))
+    study = measurements.find_study(session, key)
+    if study is None:
+        raise NotFoundError("study", key)
+    return study
+
+
+def show(session: Session, study: Study) -> StudyOut:
+    n = session.scalar(
+        select(func.count()).select_from(Measurement).where(Measurement.study_id == study.id)
+    )
+    return StudyOut(
+        id=study.id,
+        name=study.name,
+        about=study.about,
+        n_measurements=n or 0,
+        created_at=study.created_at,
+    )
+
+
+def _add(session: Session, study: StudyIn, rows: list[dict[str, Any]]) -> StudyOut:
+    if measurements.find_study(session, study.name) is not None:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"a study named {study.name!r} exists; choose another name",
+            type_="/problems/conflict",
+            code="exists",
+        )
+    about = study.model_dump(include={"loss_unit", "tokenizer", "source"}, exclude_none=True)
+    return show(session, measurements.add_study(session, name=study.name, rows=rows, about=about))
+
+
+def _checked(study: StudyIn) -> list[dict[str, Any]]:
+    """Rows with numbers where numbers belong, and everything else kept beside them."""
+    columns = {n: [row.get(n) for row in study.rows] for row in study.rows for n in row}
+    meta = study.model_dump(include={"loss_unit", "tokenizer"}, exclude_none=True)
+    known = Measurements.from_columns(columns, keep_excluded=True, **meta).to_columns()
+    taken = {*known, *(alias for alias, name in ALIASES.items() if STORED.get(name, name) in known)}
+    rest = {n: values for n, values in columns.items() if n not in taken and n != "id"}
+    table = {STORED.get(n, n): values for n, values in known.items()} | rest
+    return [{n: values[i] for n, values in table.items()} for i in range(len(study.rows))]
+
+
+def _parse_csv(body: bytes) -> list[dict[str, Any]]:
+    try:
+        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as e:
+        raise InputError(f"the body must be a CSV in UTF-8: {e}", field="rows") from e
+    ragged = next((i for i, row in enumerate(rows) if None in row or None in row.values()), None)
+    if ragged is not None:
+        raise InputError(
+            f"every row needs {len(reader.fieldnames or ())} values; row {ragged + 1} has more or "
+            "fewer",
+            field=f"rows[{ragged}]",
+        )
+    return [{n: (v if v != "" else None) for n, v in row.items()} for row in rows]
+
+
+def _parse_json(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except ValueError as e:
+        raise InputError(f"the body must be JSON, or a CSV with Content-Type text/csv: {e}") from e
+    if not isinstance(said, dict):
+        raise InputError(f"the body must be an object; got {type(said).__name__}")
+    return said
