@@ -79,7 +79,7 @@ class Budget:
         """
         merged = dict(assumptions)
         for name in ("device", "n_devices", "price_kind", "region"):
-            _merge(merged, name, getattr(self, name), self.text)
+            _merge(merged, name, getattr(self, name), self.text, tables or load_tables())
         rates = resolve(Assumptions(**merged), tables)
         return Resolved(budget=self, rates=rates, flops=_flops(self, rates))
 
@@ -168,14 +168,13 @@ def _named(budget: Budget, tables: Tables) -> Budget:
         ) from e
 
 
-def _merge(merged: dict[str, Any], name: str, value: Any, text: str) -> None:
+def _merge(merged: dict[str, Any], name: str, value: Any, text: str, tables: Tables) -> None:
     """The text's word, unless an argument says otherwise: then neither is guessed."""
     if value in ("", None):
         return
     other = merged.get(name)
     same = other == value
     if name in ("device", "region") and other:
-        tables = load_tables()
         look = tables.device if name == "device" else tables.grid
         same = look(other).id == value
     if other not in ("", None) and not same:

@@ -1,6 +1,6 @@
 """The price of a training run: time, money, energy, carbon, water, and what they rest on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fitting.costs.architecture import Architecture
@@ -28,7 +28,9 @@ class Estimate:
     thresholds: tuple[Crossing, ...]
     goodput: Goodput | None
     memory: Memory | None
-    warnings: tuple[Note, ...] = field(default=())
+    n_params: float | None = None  # where it is known
+    n_tokens: float | None = None
+    warnings: tuple[Note, ...] = ()
 
     def __getitem__(self, name: str) -> Figure:
         return self.figures[name]
@@ -53,6 +55,8 @@ class Estimate:
             "thresholds": [c.to_dict() for c in self.thresholds],
             "goodput": self.goodput and self.goodput.to_dict(),
             "memory": self.memory and self.memory.to_dict(),
+            "n_params": self.n_params,
+            "n_tokens": self.n_tokens,
             "device": self.rates.device.id,
             "n_devices": self.rates.n_devices,
             "preset": a.preset,
@@ -116,6 +120,8 @@ def _assemble(rates: Rates, figures: dict[str, Figure], work: Workload) -> Estim
         thresholds=thresholds(figures["flops"].value, tables, a.date),
         goodput=young_daly(rates.n_devices, tables=tables) if many else None,
         memory=memory(shape, rates.device, rates.n_devices) if shape and known else None,
+        n_params=work.params,
+        n_tokens=work.n_tokens,
         warnings=rates.notes + _hours_note(rates, work),
     )
 

@@ -77,7 +77,7 @@ def memory(
         )
     layout = layout or Layout(dp=n_devices)
     parts = needed(arch, layout)
-    used, room = sum(parts.values()), device.memory_gb * 1e9
+    used, room = sum(parts.values()), device.memory_gb * GIB  # vendors' GB are binary
     return Memory(
         bytes_per_device=used,
         available_bytes=room,

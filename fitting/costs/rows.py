@@ -124,16 +124,21 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A disclosed training run."""
+    """A disclosed training run. Confidence A or B: hours stated by the authors."""
 
     id: str
-    model: str
+    name: str
     device: str
+    n_params: float  # active
+    n_tokens: float
     device_h: float
-    n_devices: int | None = None
+    n_devices: float | None = None
     tco2e: float | None = None
+    usd: float | None = None
+    confidence: str
     as_of: str
     source: str
+    note: str = ""
 
 
 def build(cls: type[_T], row: Mapping[str, Any], *, where: str) -> _T:

@@ -75,7 +75,7 @@ def parse_amount(text: str, *, field: str = "budget") -> Amount:
         raise InputError(f"{field} {text!r} has no amount; write one of: {EXAMPLES}", field=field)
     number, rest = float(found["number"]), plain[found.end() :]
     if found["dollar"]:
-        amount = _dollars(number, rest)
+        amount: Amount | None = _dollars(number, rest)
     else:
         amount = _bare(number, rest) or _unit(number, rest) or _hours(number, rest)
     if amount is None:
@@ -86,6 +86,24 @@ def parse_amount(text: str, *, field: str = "budget") -> Amount:
             field=field,
         )
     return _checked(amount, text, field)
+
+
+def parse_count(text: str, *, field: str) -> float:
+    """A plain number with an optional scale: 405e9, 405B, 15.6T.
+
+    Raises:
+        InputError: anything else, a negative number, or one that is not finite.
+    """
+    plain = normal(text)
+    found = re.fullmatch(r"(?P<number>[-+]?\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(?P<scale>[a-z]*)", plain)
+    if found is None or found["scale"] not in _SUFFIX:
+        raise InputError(
+            f"{field} must be a number such as 405e9 or 405B; got {text!r}", field=field
+        )
+    value = float(found["number"]) * _SUFFIX[found["scale"]]
+    if not 0 < value < math.inf:
+        raise InputError(f"{field} must be positive and finite; got {text!r}", field=field)
+    return value
 
 
 def normal(text: str) -> str:
