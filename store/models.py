@@ -113,8 +113,8 @@ class Attempt(Base):
     state: Mapped[AttemptState] = mapped_column(word_column(AttemptState))
     reason: Mapped[str | None]
     device: Mapped[str | None] = mapped_column(String(100))
-    steps: Mapped[int | None]
-    train_seconds: Mapped[float | None] = mapped_column(Finite)
+    n_devices: Mapped[int | None]  # cores or GPUs it held
+    train_seconds: Mapped[float | None] = mapped_column(Finite)  # the run's, on its last attempt
     started_at: Mapped[datetime] = mapped_column(Utc, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(Utc)
 

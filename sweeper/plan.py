@@ -109,7 +109,7 @@ def plan(spec: SweepSpec, manifest: Manifest) -> Plan:
         validate(run.spec, manifest)
     total = sum(run.spec.flops for run in runs)
     made = Plan(
-        runs=runs, estimate=estimate(flops=total, device=_priced_as(spec)), notes=tuple(notes)
+        runs=runs, estimate=estimate(flops=total, device=priced_as(spec)), notes=tuple(notes)
     )
     _check_limits(made, spec)
     return made
@@ -165,7 +165,7 @@ def _check_tokens(runs: tuple[PlannedRun, ...], spec: SweepSpec, manifest: Manif
         )
 
 
-def _priced_as(spec: SweepSpec) -> str:
+def priced_as(spec: SweepSpec) -> str:
     if spec.priced_as is not None:
         return spec.priced_as
     if spec.device == "cuda":

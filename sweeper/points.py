@@ -42,7 +42,7 @@ def rows(spec: SweepSpec, manifest: Manifest, notes: list[str]) -> Iterator[Row]
     """Every model of the sweep once, with its points in order of tokens."""
     merged: dict[Architecture, list[Point]] = {}
     for path, size, points in _asked(spec):
-        model = _model(size, spec, manifest.vocab_size, path)
+        model = model_of(size, spec, manifest.vocab_size, path)
         if model in merged:
             notes.append(f"{path} has the same shape as a size before it; it is trained once")
         made = [_point(model, *p) for p in points]
@@ -70,7 +70,8 @@ def _point(model: Architecture, path: str, n_tokens: float | None, flops: float 
     return Point(n_tokens=n, budget_flops=flops, field=path)
 
 
-def _model(size: Size, spec: SweepSpec, vocab_size: int, path: str) -> Architecture:
+def model_of(size: Size, spec: SweepSpec, vocab_size: int, path: str) -> Architecture:
+    """The shape of this size, in the sweep's family and context. Raises InputError."""
     try:
         if not isinstance(size, Shape):
             return architecture_for(

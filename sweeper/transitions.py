@@ -46,8 +46,11 @@ BACKOFF_S = (1.0, 5.0, 30.0)  # after the first, second, any later failure
 # -- runs and attempts: the dispatcher's ---------------------------------------------------
 
 
-def claim(session: Session, run: Run, *, worker: str) -> Attempt | None:
-    """Take a queued run by compare-and-swap: a starting attempt, or None if someone was faster."""
+def claim(session: Session, run: Run, *, worker: str, n_devices: int = 1) -> Attempt | None:
+    """Take a queued run by compare-and-swap: a starting attempt, or None if it is not queued any
+    more or nobody wants it any more."""
+    if not is_wanted(session, run):
+        return None
     taken = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.state == RunState.QUEUED)
@@ -63,11 +66,12 @@ def claim(session: Session, run: Run, *, worker: str) -> Attempt | None:
         run_id=run.id,
         number=last.number + 1 if last else 1,
         worker=worker,
+        n_devices=n_devices,
         state=AttemptState.STARTING,
     )
     session.add(attempt)
     session.flush()
-    _say_run(session, run, attempt=attempt.number)
+    say_run(session, run, attempt=attempt.number)
     _settle_all(session, run)
     return attempt
 
@@ -150,14 +154,14 @@ def _end_attempt(
 def _end_run(session: Session, run: Run, state: RunState, reason: str | None) -> None:
     run.state, run.reason, run.ended_at = state, reason, now()
     session.flush()
-    _say_run(session, run)
+    say_run(session, run)
     _settle_all(session, run)
 
 
 def _queue_again(session: Session, run: Run, reason: str) -> None:
     run.state, run.reason = RunState.QUEUED, reason
     session.flush()
-    _say_run(session, run)
+    say_run(session, run)
     if not is_wanted(session, run, (*WANTING, SweepState.PAUSED)):
         _end_run(session, run, RunState.CANCELLED, "cancelled")
 
@@ -245,7 +249,7 @@ def requeue(session: Session, run: Run) -> None:
     run.n_failures = run.n_preemptions = 0
     run.state, run.reason, run.ended_at, run.not_before = RunState.QUEUED, None, None, None
     session.flush()
-    _say_run(session, run)
+    say_run(session, run)
 
 
 def settle(session: Session, sweep: Sweep) -> None:
@@ -303,9 +307,13 @@ def _drop_queued(session: Session, sweep: Sweep, reason: str) -> None:
             _end_run(session, run, RunState.CANCELLED, reason)
 
 
-def _say_run(session: Session, run: Run, **data: Any) -> None:
+def say_run(session: Session, run: Run, *, kind: str = "run.state", **data: Any) -> None:
     """One event for each sweep that wants the run, so that a sweep's own stream is complete."""
     said = {"state": run.state.value, "reason": run.reason, **data}
-    sweeps: list[int | None] = [sweep.id for sweep in sweeps_of_run(session, run.id)]
-    for sweep_id in sweeps or [None]:
-        events.append(session, "run.state", sweep_id=sweep_id, run_id=run.id, **said)
+    for sweep_id in sweep_ids(session, run):
+        events.append(session, kind, sweep_id=sweep_id, run_id=run.id, **said)
+
+
+def sweep_ids(session: Session, run: Run) -> list[int] | list[None]:
+    """Whom to tell about this run: its sweeps, or nobody in particular."""
+    return [sweep.id for sweep in sweeps_of_run(session, run.id)] or [None]

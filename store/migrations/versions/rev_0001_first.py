@@ -163,7 +163,7 @@ def upgrade() -> None:
         ),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("device", sa.String(length=100), nullable=True),
-        sa.Column("steps", sa.Integer(), nullable=True),
+        sa.Column("n_devices", sa.Integer(), nullable=True),
         sa.Column("train_seconds", sa.Float(53), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,325 @@
+"""The loop between SQL and the executor: the only driver, the only writer of results.
+
+SQL is the truth; what executes is brought in line with it, one small transaction at a time:
+
+    look     at every live attempt: its files, its worker, what is wanted of it
+    start    queued runs, while there is room: claim in SQL first, then send
+    reap     whatever executes without SQL's knowledge
+
+A kill between any two lines loses nothing: the next dispatcher adopts what lives and reads what
+was written. Nothing is queued again before its worker is fenced off and certainly dead.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from store import leases
+from store.engine import reading, writing
+from store.errors import FencedError, LeaseLostError
+from store.models import Attempt, Run
+from store.settings import Settings
+from store.states import AttemptState
+from sweeper import faults, files, ingest, queue, transitions
+from sweeper.code import code_hash
+from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Status, Ticket
+from sweeper.files import Tail
+from sweeper.leader import LEASE
+from sweeper.queue import Wish
+from sweeper.resources import impossible, need_of
+
+log = structlog.get_logger("dispatcher")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """Seconds between things."""
+
+    poll_s: float = 0.2
+    beat_s: float = 1.0
+    say_s: float = 2.0  # progress events of one run
+    reap_s: float = 10.0
+    checkpoint_s: float = 15.0
+    drain_s: float = 8.0
+    database_s: float = 2.0  # before trying again when the database is away
+
+
+@dataclass(kw_only=True, slots=True)
+class Watched:
+    """What this process remembers of a live attempt; all of it can be found out again."""
+
+    progress: Tail
+    measured: Tail
+    said_at: float = 0.0
+    asked_to_stop: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Dispatcher:
+    """Owns the executor while it holds the lease of epoch `epoch`."""
+
+    engine: Engine
+    settings: Settings
+    executor: Executor
+    epoch: int
+    pace: Pace = field(default_factory=Pace)
+    payload: str = DEFAULT_PAYLOAD
+    code: str = field(default_factory=code_hash)
+    _watched: dict[int, Watched] = field(default_factory=dict)  # by attempt id
+    _beat_at: float = 0.0
+    _reaped_at: float = 0.0
+
+    # -- the loop ----------------------------------------------------------------------
+
+    def run(self, should_stop: Callable[[], bool], *, drain: bool) -> None:
+        """Until told to stop. `drain`: have the workers write checkpoints and end; otherwise they
+        go on and the next dispatcher adopts them.
+
+        Raises:
+            LeaseLostError: someone else is in charge.
+        """
+        self._patiently(self.adopt)
+        while not should_stop():
+            self._patiently(self.tick)
+            time.sleep(self.pace.poll_s)
+        if drain:
+            self._patiently(self.drain)
+
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """A database that is away is waited for; what runs goes on and spools to its files."""
+        try:
+            act()
+        except OperationalError as e:
+            log.warning("the database does not answer", error=str(e.orig))
+            self.engine.dispose()
+            time.sleep(self.pace.database_s)
+
+    def tick(self) -> None:
+        self._beat()
+        self.look()
+        self.start_what_fits()
+        if time.monotonic() - self._reaped_at > self.pace.reap_s:
+            self.reap()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """A transaction that only the leader can commit."""
+        with writing(self.engine) as session:
+            leases.hold(session, LEASE, self.epoch)
+            yield session
+        self._beat_at = time.monotonic()
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beat_at > self.pace.beat_s:
+            with self._writing():
+                pass
+
+    def adopt(self) -> None:
+        """Find again what an earlier dispatcher started."""
+        with reading(self.engine) as session:
+            tickets = [self._ticket(attempt) for attempt, _, _ in queue.live(session)]
+        self.executor.adopt(tickets)
+        self.reap()
+        log.info("in charge", epoch=self.epoch, adopted=len(tickets))
+
+    def reap(self) -> None:
+        with reading(self.engine) as session:
+            known = {self._ticket(attempt).name for attempt, _, _ in queue.live(session)}
+        for name in self.executor.reap(known):
+            log.warning("killed an orphan", job=name)
+        self._reaped_at = time.monotonic()
+
+    # -- what runs ---------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Every live attempt: poll its worker, read its files, do what is wanted."""
+        with reading(self.engine) as session:
+            live = queue.live(session)
+        self._watched = {
+            a.id: self._watched.get(a.id) or self._watch(self._folder(a)) for a, _, _ in live
+        }
+        polled = self.executor.poll([self._ticket(attempt) for attempt, _, _ in live])
+        for attempt, run, wish in live:
+            ticket = self._ticket(attempt)
+            try:
+                self._look_at(attempt, run, wish, ticket, polled[ticket.name])
+            except LeaseLostError:
+                raise
+            except FencedError as e:
+                log.warning("a late word does not count", why=str(e))
+
+    def _look_at(
+        self, attempt: Attempt, run: Run, wish: Wish, ticket: Ticket, status: Status
+    ) -> None:
+        if wish is Wish.DROP:
+            self._drop(attempt, ticket)
+        elif status is Status.RUNNING:
+            self._follow(attempt, run)
+            if wish is Wish.WAIT:
+                self._ask_to_stop(attempt, ticket)
+        elif status is not Status.UNKNOWN:
+            self._end(attempt, run, ticket, status)
+
+    def _follow(self, attempt: Attempt, run: Run) -> None:
+        """Bring in what a running attempt wrote since last time."""
+        watched = self._watched[attempt.id]
+        lines, points = watched.progress.lines(), watched.measured.lines()
+        if not lines and not points and attempt.state is AttemptState.RUNNING:
+            return
+        with self._writing() as session:
+            run = session.get_one(Run, run.id)
+            transitions.attempt_runs(session, session.get_one(Attempt, attempt.id))
+            if lines:
+                ingest.progress(session, run, lines)
+            ingest.measured(session, run, points)
+            if lines and time.monotonic() - watched.said_at > self.pace.say_s:
+                ingest.say_progress(session, run)
+                watched.said_at = time.monotonic()
+
+    def _ask_to_stop(self, attempt: Attempt, ticket: Ticket) -> None:
+        watched = self._watched[attempt.id]
+        if not watched.asked_to_stop:
+            self.executor.stop(ticket)
+            watched.asked_to_stop = True
+
+    def _drop(self, attempt: Attempt, ticket: Ticket) -> None:
+        if self._fence_off(ticket):
+            with self._writing() as session:
+                transitions.cancelled(session, session.get_one(Attempt, attempt.id))
+
+    def _fence_off(self, ticket: Ticket) -> bool:
+        """After this nobody trains for this attempt, not even a worker still on its way."""
+        files.set_fence(ticket.folder, 0)
+        return self.executor.kill(ticket)
+
+    def _end(self, attempt: Attempt, run: Run, ticket: Ticket, status: Status) -> None:
+        """Its worker is through, dead or lost: what the files say counts."""
+        ended = ingest.ending(ticket.folder, attempt.number, run.spec_hash)
+        if ended is None and not self._fence_off(ticket):
+            return  # something still holds the folder: look again
+        ended = ended or ingest.ending(ticket.folder, attempt.number, run.spec_hash)
+        faults.point("before_result")
+        self._follow(attempt, run)
+        with self._writing() as session:
+            found = session.get_one(Attempt, attempt.id)
+            if ended is not None:
+                ingest.conclude(session, session.get_one(Run, run.id), found, ended)
+            elif status is Status.LOST and attempt.state is AttemptState.STARTING:
+                transitions.put_back(session, found, "it never began")
+            elif status is Status.LOST:
+                transitions.preempt(session, found, "its machine or its service went away")
+            else:
+                transitions.fail(session, found, f"its worker {_died(status)}")
+        faults.point("after_result")
+        log.info("attempt over", job=ticket.name, status=(ended or {}).get("status", status.value))
+        if ended is not None and ended.get("status") == "stale":
+            self._fence_off(ticket)
+            self.code = code_hash()
+
+    # -- what waits --------------------------------------------------------------------
+
+    def start_what_fits(self) -> None:
+        with reading(self.engine) as session:
+            waiting = queue.startable(session)
+        for run in waiting:
+            why_not = self._why_not(run)
+            if why_not:
+                with self._writing() as session:
+                    transitions.refuse(session, session.get_one(Run, run.id), why_not)
+                continue
+            worker = self.executor.reserve(self._need(run))
+            if worker is None:
+                return  # the first in the queue waits for room; nobody overtakes it
+            self._start(run, worker)
+
+    def _need(self, run: Run) -> Need:
+        return need_of(run, self.executor.slots())
+
+    def _why_not(self, run: Run) -> str | None:
+        if run.code_hash != self.code:
+            return (
+                f"it was planned with trainer code {run.code_hash[:12]} and this service has "
+                f"{self.code[:12]}; submit it again"
+            )
+        return impossible(run, self.executor.slots())
+
+    def _start(self, run: Run, worker: str) -> None:
+        with self._writing() as session:
+            run = session.get_one(Run, run.id)
+            need = self._need(run)
+            attempt = transitions.claim(
+                session, run, worker=worker, n_devices=need.n_gpus or need.n_cpus
+            )
+            faults.point("before_claim")
+        if attempt is None:
+            self.executor.release(worker)
+            return
+        faults.point("after_claim")
+        job = self._job(run, attempt)
+        try:
+            files.set_fence(Path(job.folder), attempt.number)
+            self.executor.start(worker, job)
+        except OSError as e:
+            with self._writing() as session:
+                found = session.get_one(Attempt, attempt.id)
+                transitions.fail(session, found, f"could not be started: {e}")
+        faults.point("after_start")
+        log.info("started", job=job.name, worker=worker, n_params=run.n_params)
+
+    def _job(self, run: Run, attempt: Attempt) -> Job:
+        return Job(
+            name=_name(attempt),
+            attempt=attempt.number,
+            folder=str(self._folder(attempt)),
+            data_dir=str(self.settings.corpora / run.corpus),
+            spec=run.spec,
+            device=run.device,
+            code_hash=run.code_hash,
+            need=self._need(run),
+            checkpoint_every_s=self.pace.checkpoint_s,
+            payload=self.payload,
+        )
+
+    # -- the end -----------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Ask every worker for a checkpoint and take in what they say, for a few seconds; who
+        does not answer is found again by the next dispatcher."""
+        until = time.monotonic() + self.pace.drain_s
+        while time.monotonic() < until:
+            with reading(self.engine) as session:
+                live = [attempt for attempt, _, _ in queue.live(session)]
+            if not live:
+                break
+            for attempt in live:
+                self._watched.setdefault(attempt.id, self._watch(self._folder(attempt)))
+                self._ask_to_stop(attempt, self._ticket(attempt))
+            time.sleep(self.pace.poll_s)
+            self.look()
+
+    def _watch(self, folder: Path) -> Watched:
+        return Watched(
+            progress=Tail(path=folder / "progress.jsonl"),
+            measured=Tail(path=folder / "measurements.jsonl"),
+        )
+
+    def _folder(self, attempt: Attempt) -> Path:
+        return self.settings.runs / str(attempt.run_id)
+
+    def _ticket(self, attempt: Attempt) -> Ticket:
+        return Ticket(name=_name(attempt), worker=attempt.worker, folder=self._folder(attempt))
+
+
+def _name(attempt: Attempt) -> str:
+    return f"run-{attempt.run_id}-a{attempt.number}"
+
+
+def _died(status: Status) -> str:
+    return "died" if status is Status.DEAD else "ended without a result"

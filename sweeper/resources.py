@@ -1,0 +1,22 @@
+"""How much of the machine a run gets."""
+
+from store.models import Run
+from sweeper.executor import Need
+
+ALL_CPUS = 1_000_000  # as many as there are: what a final run asks for
+
+
+def need_of(run: Run, slots: Need) -> Need:
+    """One core or one whole GPU for a point of a law; what it asked for, as far as there is, for a
+    final run. A GPU is never shared: runs are timed."""
+    on_gpu = run.device == "cuda" or (run.device == "auto" and slots.n_gpus > 0)
+    return Need(n_cpus=max(1, min(run.n_cpus, slots.n_cpus)), n_gpus=1 if on_gpu else 0)
+
+
+def impossible(run: Run, slots: Need) -> str | None:
+    """Why this run can never start here; None if it can."""
+    if run.device == "cuda" and slots.n_gpus < 1:
+        return "device is cuda and there is no GPU among the workers; submit it with device: auto"
+    if slots.n_cpus < 1:
+        return "there is no CPU among the workers"
+    return None
