@@ -28,11 +28,11 @@ from fitting.rollout import Predictor
 Name = Literal["envelope", "parabola", "akima", "chinchilla", "frontier"]
 NAMES: tuple[Name, ...] = ("envelope", "parabola", "akima", "chinchilla", "frontier")
 TITLES: dict[str, str] = {
-    "envelope": "1 · envelope of the size curves",
-    "parabola": "2 · isoFLOP parabolas",
-    "akima": "2 · isoFLOP, Akima",
-    "chinchilla": "3 · Chinchilla law",
-    "frontier": "valley · all budgets at once",
+    "envelope": "1 envelope",
+    "parabola": "2 parabolas",
+    "akima": "2 Akima",
+    "chinchilla": "3 Chinchilla law",
+    "frontier": "valley (all budgets at once)",
 }
 MAX_REFITS = 200  # resamples of approaches that have no vectorised form
 
@@ -157,9 +157,9 @@ def _from_refits(m: Measurements, name: Name, n: int, seed: int) -> Approach:
 
 def _from_parabolas(m: Measurements, n: int, seed: int) -> Approach:
     found = isoflop(m)
-    fitted, sd, rows, n_coefficients = _parabola_residuals(m)
+    fitted, sd, rows, jacobian = _parabola_residuals(m)
     drawn = resample(
-        np.log(m.loss[rows]), fitted[rows], n=n, n_coefficients=n_coefficients, seed=seed,
+        np.log(m.loss[rows]), fitted[rows], n=n, jacobian=jacobian, seed=seed,
         clusters=None if m.group is None else m.group[rows],
         scheme="parametric",
     )  # fmt: skip
@@ -173,19 +173,20 @@ def _from_parabolas(m: Measurements, n: int, seed: int) -> Approach:
     return _from_lines("parabola", (found.size, found.frontier), lines, sd, found)
 
 
-def _parabola_residuals(m: Measurements) -> tuple[Array, float, NDArray[np.intp], int]:
-    """Fitted ln L (R,), pooled residual sd, rows that belong to a budget, and coefficients spent."""
+def _parabola_residuals(m: Measurements) -> tuple[Array, float, NDArray[np.intp], Array]:
+    """Fitted ln L (R,), pooled residual sd, rows that belong to a budget, and their Jacobian."""
     used = budgets(m)
     if not used:
         raise RefusalError("no budget has four sizes", code="too_few_budgets")
-    fitted = np.log(m.loss)
-    for b in used:
+    fitted, jacobian = np.log(m.loss), np.zeros((3 * len(used), len(m)))
+    for k, b in enumerate(used):
         X = _vandermonde(m, b)
+        jacobian[3 * k : 3 * k + 3, b.rows] = X.T
         fitted[b.rows] = np.log(X @ np.linalg.lstsq(X, m.loss[b.rows], rcond=None)[0])
     rows = np.concatenate([b.rows for b in used])
     dof = max(len(rows) - 3 * len(used), 1)
     sd = float(np.sqrt(np.sum((np.log(m.loss[rows]) - fitted[rows]) ** 2) / dof))
-    return fitted, max(sd, 1e-9), rows, min(3 * len(used), len(rows) - 1)
+    return fitted, max(sd, 1e-9), rows, jacobian[:, rows]
 
 
 def _vandermonde(m: Measurements, b: Budget) -> Array:

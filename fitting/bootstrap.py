@@ -23,6 +23,7 @@ Scheme = Literal["pairs", "wild", "parametric"]
 SCHEMES: tuple[Scheme, ...] = ("pairs", "wild", "parametric")
 MIN_CLUSTERS = 20  # fewer: pairs are too coarse
 MIN_POINTS = 40
+MAX_DENSE = 1000  # measurements whose R x R correlation is written out
 # Webb 2014 (Queen's Economics Department working paper 1315): for five to ten clusters
 WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
 SHARED = (
@@ -55,7 +56,7 @@ def resample(
     fitted: Array,
     *,
     n: int,
-    n_coefficients: int,
+    jacobian: Array,
     clusters: NDArray[np.str_] | None = None,
     scheme: Scheme | None = None,
     seed: int = 0,
@@ -65,7 +66,7 @@ def resample(
     Args:
         y, fitted: (R,) observed and fitted ln L.
         n: number of replicates.
-        n_coefficients: of the law, for the residuals' degrees of freedom.
+        jacobian: (P, R) of the fit, for what its coefficients absorbed of the errors.
         clusters: (R,) label of the run each point belongs to; None: independent.
         scheme: None chooses by the number of clusters.
         seed: the same seed gives the same replicates.
@@ -79,23 +80,46 @@ def resample(
     labels = np.arange(len(y)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     if chosen == "pairs":
         return Resamples(scheme=chosen, weights=_pairs(rng, labels, n), y=y)
-    dof = max(len(y) - n_coefficients, 1)
-    inflate = np.sqrt(len(y) / dof)
+    sd, dof = error_size(y - fitted, jacobian, labels)
     if chosen == "wild":
+        inflate = np.sqrt(len(y) / max(len(y) - len(jacobian), 1))
         signs = rng.choice(WEBB, size=(n, int(labels.max()) + 1))
         new = fitted + (y - fitted) * inflate * signs[:, labels]
     else:
-        sd = np.sqrt(np.mean((y - fitted) ** 2)) * inflate
         spread = np.sqrt(dof / rng.chisquare(dof, size=(n, 1)))
         new = fitted + sd * spread * _errors(rng, labels, n)
     return Resamples(scheme=chosen, weights=np.ones(len(y)), y=new)
+
+
+def error_size(residuals: Array, jacobian: Array, labels: NDArray[np.intp]) -> tuple[float, float]:
+    """Standard deviation of the errors behind these residuals, and its degrees of freedom.
+
+    Coefficients absorb a large part of what is common to a run, so residuals look too small:
+    E[RSS] = sd^2 tr(M V), M the residual projection and V the errors' correlation. Degrees of
+    freedom by Satterthwaite.
+    """
+    n = len(residuals)
+    if n > MAX_DENSE:  # then a few coefficients hardly matter
+        dof = n - len(jacobian)
+        return float(np.sqrt(np.sum(residuals**2) / dof)), float(dof)
+    Q, _ = np.linalg.qr(jacobian.T)
+    V = np.where(labels[:, None] == labels, _shared(labels)[:, None], 0.0)
+    np.fill_diagonal(V, 1.0)
+    MV = V - Q @ (Q.T @ V)
+    trace, square = float(np.trace(MV)), float(np.sum(MV * MV.T))
+    trace, square = max(trace, 1e-3 * n), max(square, 1e-6)
+    return float(np.sqrt(np.sum(residuals**2) / trace)), max(trace**2 / square, 1.0)
+
+
+def _shared(labels: NDArray[np.intp]) -> Array:
+    return np.where(np.bincount(labels)[labels] > 1, SHARED, 0.0)
 
 
 def _errors(rng: np.random.Generator, labels: NDArray[np.intp], n: int) -> Array:
     """Standard normal errors (n, R), correlated within a label that has several points."""
     own = rng.standard_normal((n, len(labels)))
     common = rng.standard_normal((n, int(labels.max()) + 1))[:, labels]
-    shared = np.where(np.bincount(labels)[labels] > 1, SHARED, 0.0)
+    shared = _shared(labels)
     return np.asarray(np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
 
 

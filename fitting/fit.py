@@ -76,7 +76,7 @@ def fit(
     if n_bootstrap:
         groups = _clusters(m, cluster=cluster)
         drawn = bootstrap.resample(
-            setting.problem.y, f, n=n_bootstrap, n_coefficients=len(chosen.names),
+            setting.problem.y, f, n=n_bootstrap, jacobian=chosen.log_loss(setting.theta[None], setting.problem.x)[1][0],
             clusters=groups, scheme=scheme, seed=seed,
         )  # fmt: skip
         samples = refit(setting, drawn)
@@ -155,7 +155,7 @@ def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
         standard_errors=errors,
         intervals={k: bootstrap.interval(v) for k, v in all_samples.items()},
         objective_value=goal.reported(float(s.found.value[s.best]), len(m)),
-        residual_sd=max(robust_sd(r), 1e-9),
+        residual_sd=max(robust_sd(r) * np.sqrt(len(r) / (len(r) - len(law.names))), 1e-9),
         diagnostics={
             **diagnostics(s), "n_bootstrap": drawn.n, "n_bootstrap_failed": drawn.n_failed,
         },

@@ -125,18 +125,18 @@ def parabola(log_n: Array, loss: Array, flops: float) -> Minimum:
     return Minimum(
         flops=flops, n_params=float(np.exp(centre + np.clip(vertex, -20, 20))),
         loss=least,
-        coefficients=(c0, c1, c2), centre=centre, reason=_reason(c2, vertex, z),
+        coefficients=(c0, c1, c2), centre=centre, reason=_reason(c2, vertex, z, least),
     )  # fmt: skip
 
 
-def _reason(c2: float, vertex: float, z: Array) -> str:
+def _reason(c2: float, vertex: float, z: Array, least: float) -> str:
     if c2 <= 0:
         return "the losses do not bend upwards on both sides (concave parabola)"
     if vertex <= z.min():
         return "the minimum lies below the smallest size; add smaller models"
     if vertex >= z.max():
         return "the minimum lies above the largest size; add larger models"
-    return ""
+    return "" if least > 0 else "the parabola's minimum is not positive"
 
 
 def akima(log_n: Array, loss: Array, flops: float) -> Minimum:

@@ -90,7 +90,9 @@ class Measurements:
                 )
         keep = _kept_rows(table, keep_excluded=bool(meta.pop("keep_excluded", False)))
         arrays: dict[str, Any] = {
-            n: _convert(table[n], n)[keep] for n in array_names() if _present(table, n)
+            n: _convert(table[n], n)[keep]
+            for n in array_names()
+            if n in REQUIRED or _present(table, n)
         }
         if "flops" not in arrays:
             arrays["flops"] = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
