@@ -235,13 +235,13 @@ def connect(address: str, namespace: str, *, src: Path = Path(__file__).parents[
 
 
 def _create(name: str, need: Need) -> Any:
-    made = ray.remote(Worker).options(
+    actor = ray.remote(concurrency_groups={"control": 1})(Worker)  # type: ignore[call-overload]
+    made = actor.options(
         name=name,
         lifetime="detached",
         num_cpus=need.n_cpus,
         num_gpus=need.n_gpus,
         max_restarts=0,  # SQL decides what is tried again
-        concurrency_groups={"control": 1},
         runtime_env={"env_vars": thread_environment(need.n_cpus)},
     )
     return made.remote(asdict(need))
