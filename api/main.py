@@ -41,9 +41,7 @@ def create_app(
     problems.install(app)
     metrics.install(app)
     app.add_middleware(Guard, hosts=hosts, max_body_bytes=max_body_bytes)
-    for module in V1:
-        app.include_router(module.router, prefix="/v1")
-    for module in (health, static):
+    for module in (*V1, health, static):
         app.include_router(module.router)
     openapi.install(app)
     return app

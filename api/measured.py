@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from fitting.errors import InputError, RefusalError
 from fitting.measurements import Measurements
 from store import measurements, sweeps
+from store.models import Measurement
 
 # Our columns under the names that a CSV and `fitting` know them by.
 RENAMED = {"group_name": "group"}
+KEYS = ("id", "run_id", "study_id")  # of this database, meaningless elsewhere
 FLAGS = ("excluded_outlier", "censored")  # a row that says nothing means no
 
 
@@ -37,7 +39,13 @@ def rows_of(
         assert study_id is not None  # noqa: S101
         measurements.get_study(session, study_id)
         found = measurements.of_study(session, study_id)
-    return [{RENAMED.get(k, k): v for k, v in measurements.as_row(m).items()} for m in found]
+    return [_row(m) for m in found]
+
+
+def _row(m: Measurement) -> dict[str, Any]:
+    """A run's points are a group: they err together."""
+    row = {RENAMED.get(k, k): v for k, v in measurements.as_row(m).items()}
+    return row | {"group": row["group"] or (m.run_id and str(m.run_id))}
 
 
 def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measurements:
@@ -61,11 +69,11 @@ def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measureme
 
 
 def to_csv(rows: Iterable[dict[str, Any]]) -> str:
-    """One line per point, every column that any row has; empty where there is no value."""
+    """One line per point with every column that any row has, ready to be imported again."""
     rows = list(rows)
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in KEYS]
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()

@@ -117,6 +117,9 @@ def _http_detail(error: HTTPException) -> str:
 
 
 def _of_validation(error: RequestValidationError) -> JSONResponse:
+    ours = error.errors()[0].get("ctx", {}).get("error")
+    if isinstance(ours, InputError):  # raised while a body was parsed
+        return of_input(ours)
     errors = [_invalid(e["loc"], e["msg"]) for e in error.errors()]
     where = [e.get("pointer") or e["parameter"] for e in errors]
     detail = "; ".join(f"{w}: {e['detail']}" for w, e in zip(where, errors, strict=True))
@@ -147,6 +150,5 @@ def _of_database(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _of_bug(request: Request, error: Exception) -> JSONResponse:
-    LOG.error("unexpected error", path=request.url.path, exc_info=error)
+def _of_bug(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001  the server logs it
     return respond(500, "an unexpected error; the log of the service has the details")

@@ -10,7 +10,7 @@ from fitting.costs.architecture import Architecture
 from fitting.costs.assumptions import Assumptions
 from fitting.costs.estimate import estimate
 
-router = APIRouter(prefix="/estimates", tags=["estimates"])
+router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

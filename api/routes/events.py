@@ -19,7 +19,7 @@ from store import events
 from store.control import Event
 from store.engine import reading
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["events"])
 POLL_S = 0.5
 
 

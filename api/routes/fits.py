@@ -17,7 +17,7 @@ from store import conclusions
 from store.answers import FitRow
 from store.engine import reading, writing
 
-router = APIRouter(prefix="/fits", tags=["fits"])
+router = APIRouter(prefix="/v1/fits", tags=["fits"])
 AUTO = "auto"
 OptionalId = Annotated[int | None, Field(ge=1, le=MAX_ID)]
 

@@ -16,7 +16,7 @@ from store import conclusions
 from store.answers import RecommendationRow
 from store.engine import reading, writing
 
-router = APIRouter(prefix="/recommendations", tags=["recommendations"])
+router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

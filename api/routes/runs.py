@@ -14,7 +14,7 @@ from store import curves, measurements, runs
 from store.models import Run
 from store.states import AttemptState, RunKind, RunState
 
-router = APIRouter(prefix="/runs", tags=["runs"])
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
 class RunOut(BaseModel):
@@ -51,7 +51,6 @@ class AttemptOut(BaseModel):
     reason: str | None
     worker: str
     device: str | None
-    steps: int | None
     train_seconds: float | None
     started_at: datetime
     ended_at: datetime | None

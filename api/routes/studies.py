@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import Cursor, EngineDep, Limit, Page, Reading, key_of, page
 from api.idempotency import KeyHeader, once
-from api.measured import rows_of, to_csv
+from api.measured import KEYS, rows_of, to_csv
 from api.problems import ProblemError, documented
 from fitting.errors import InputError
 from fitting.measurements import ALIASES, Measurements
@@ -23,8 +23,9 @@ from store.engine import writing
 from store.errors import NotFoundError
 from store.models import Measurement, Study
 
-router = APIRouter(prefix="/studies", tags=["studies"])
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
 NAME = r"^[\w .+:-]*[^\W\d][\w .+:-]*$"  # not a number: studies are found by id or by name
+NUMBERS = ("bits_per_byte", "flops_exact", "n_params_total", "n_params_non_embedding")
 STORED = {"group": "group_name", "budget": "budget_flops"}
 
 
@@ -181,10 +182,20 @@ def _checked(study: StudyIn) -> list[dict[str, Any]]:
     columns = {n: [row.get(n) for row in study.rows] for row in study.rows for n in row}
     meta = study.model_dump(include={"loss_unit", "tokenizer"}, exclude_none=True)
     known = Measurements.from_columns(columns, keep_excluded=True, **meta).to_columns()
-    taken = {*known, *(alias for alias, name in ALIASES.items() if STORED.get(name, name) in known)}
-    rest = {n: values for n, values in columns.items() if n not in taken and n != "id"}
-    table = {STORED.get(n, n): values for n, values in known.items()} | rest
+    table = {STORED.get(n, n): values for n, values in known.items()}
+    for name, values in columns.items():
+        alias = ALIASES.get(name, name)
+        read = alias == name or alias not in columns  # a second name of a column is not read
+        if name not in KEYS and not (read and STORED.get(alias, alias) in table):
+            table[name] = [_number(v, name) for v in values] if name in NUMBERS else values
     return [{n: values[i] for n, values in table.items()} for i in range(len(study.rows))]
+
+
+def _number(value: Any, name: str) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError as e:
+        raise InputError(f"{name} must be a number; got {value!r}", field=name) from e
 
 
 def _parse_csv(body: bytes) -> list[dict[str, Any]]:

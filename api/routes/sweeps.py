@@ -20,7 +20,7 @@ from sweeper import transitions
 from sweeper.spec import SweepSpec, parse
 from sweeper.submit import plan_for, submit
 
-router = APIRouter(prefix="/sweeps", tags=["sweeps"])
+router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 
 # Through `parse`, so that REST and the command line complain in the same words.
 SpecIn = Annotated[SweepSpec, WrapValidator(lambda value, _: parse(value))]

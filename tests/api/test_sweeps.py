@@ -1,0 +1,153 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def test_a_dry_run_prices_the_sweep_and_leaves_no_row(client, spec):
+    answer = client.post("/v1/sweeps?dry_run=true", json=spec)
+    assert answer.status_code == 200
+    plan = answer.json()
+    assert plan["n_runs"] == 5
+    assert plan["n_points"] == 20
+    assert min(plan[name] for name in ("flops", "hours", "usd", "energy_kwh", "tco2e")) > 0
+    assert client.get("/v1/sweeps").json() == {"items": [], "next_cursor": None}
+
+
+def test_a_sweep_is_queued_with_its_plan(client, spec):
+    answer = client.post("/v1/sweeps", json=spec)
+    assert answer.status_code == 201
+    sweep = answer.json()
+    assert sweep["state"] == "queued"
+    assert sweep["progress"]["counts"]["queued"] == 5
+    assert sweep["price"]["flops"] == pytest.approx(sweep["progress"]["flops"])
+    assert client.get(f"/v1/sweeps/{sweep['id']}").json() == sweep
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"budget": [1e12]}, "#/budget", "unknown key 'budget'"),
+        ({"budgets": [-1e12]}, "#/budgets/0", "greater than 0; got -1000000000000.0"),
+        ({"sizes": [{"n_layer": 2, "d_model": 30, "n_head": 4}]}, "#/sizes/0", "n_head"),
+        ({"budgets": [1e16]}, "#/max_epochs", "raise max_epochs"),
+        ({"limits": {"usd": 1e-9}}, "#/limits/usd", "raise the limit"),
+        ({"data": "nowhere"}, "#/data", "isoflop data prepare"),
+    ],
+)
+def test_a_bad_sweep_names_the_field_and_the_remedy_and_leaves_no_row(
+    client, spec, assert_problem, change, pointer, words
+):
+    answer = client.post("/v1/sweeps", json=spec | change)
+    assert_problem(answer, 422, type="/problems/bad-input")
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert words in answer.json()["detail"]
+    assert client.get("/v1/sweeps").json()["items"] == []
+
+
+def test_the_same_key_and_body_give_the_same_sweep(client, spec):
+    headers = {"Idempotency-Key": "k1"}
+    first, second = (client.post("/v1/sweeps", json=spec, headers=headers) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert second.headers["Idempotent-Replay"] == "true"
+    assert len(client.get("/v1/sweeps").json()["items"]) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(client, spec, assert_problem):
+    headers = {"Idempotency-Key": "k1"}
+    client.post("/v1/sweeps", json=spec, headers=headers)
+    answer = client.post("/v1/sweeps", json=spec | {"name": "other"}, headers=headers)
+    assert_problem(answer, 422, type="/problems/key-reused")
+    assert "choose a new key" in answer.json()["detail"]
+
+
+def test_fifty_identical_posts_at_once_make_one_sweep(client, spec):
+    headers = {"Idempotency-Key": "storm"}
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(
+            pool.map(lambda _: client.post("/v1/sweeps", json=spec, headers=headers), range(50))
+        )
+    assert {a.status_code for a in answers} == {201}
+    assert len({json.dumps(a.json(), sort_keys=True) for a in answers}) == 1
+    assert len(client.get("/v1/sweeps").json()["items"]) == 1
+
+
+@settings(max_examples=15)
+@given(requests=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=6))
+def test_a_key_belongs_to_its_first_body_for_good(client, spec, requests):
+    """Any order of posts: the first body of a key wins, every other one is refused."""
+    prefix = f"p{len(client.get('/v1/sweeps?limit=1000').json()['items'])}"
+    owner: dict[str, str] = {}
+    answers: dict[str, object] = {}
+    for key, name in requests:
+        answer = client.post(
+            "/v1/sweeps", json=spec | {"name": name}, headers={"Idempotency-Key": prefix + key}
+        )
+        assert answer.status_code == (201 if owner.setdefault(key, name) == name else 422)
+        if answer.status_code == 201:
+            assert answers.setdefault(key, answer.json()) == answer.json()
+
+
+def test_lists_are_paged_by_key(client, spec):
+    made = [client.post("/v1/sweeps", json=spec | {"name": f"s{i}"}).json()["id"] for i in range(5)]
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = client.get("/v1/sweeps", params=params).json()
+        seen += [s["id"] for s in page["items"]]
+        client.post("/v1/sweeps", json=spec | {"name": "late"})  # must neither hide nor repeat
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_a_made_up_cursor_is_refused(client, assert_problem):
+    answer = client.get("/v1/sweeps", params={"cursor": "nonsense"})
+    assert_problem(answer, 422)
+    assert "next_cursor of another page" in answer.json()["detail"]
+
+
+def test_the_verbs_differ_as_named(client, spec, assert_problem):
+    sweep = client.post("/v1/sweeps", json=spec).json()
+
+    def post(verb):
+        return client.post(f"/v1/sweeps/{sweep['id']}/{verb}")
+
+    assert post("pause").json()["state"] == "paused"
+    assert post("resume").json()["state"] in ("queued", "running")
+    assert post("cancel").json()["state"] == "cancelled"
+    assert_problem(post("pause"), 409, found="cancelled", code="conflict")
+    assert_problem(post("retry"), 409, found="cancelled")  # cancelled is final
+    assert_problem(post("explode"), 422)
+
+
+def test_an_absent_sweep_is_a_404(client, assert_problem):
+    for path in ("", "/runs"):
+        assert_problem(client.get(f"/v1/sweeps/99{path}"), 404, detail="there is no sweep 99")
+    assert_problem(client.post("/v1/sweeps/99/pause"), 404)
+
+
+def test_a_second_sweep_shares_runs_that_are_there(client, spec, answer_runs):
+    first = client.post("/v1/sweeps", json=spec).json()
+    answer_runs()
+    second = client.post("/v1/sweeps", json=spec | {"name": "again"}).json()
+    assert second["state"] == "finished"
+    runs = [
+        [r["id"] for r in client.get(f"/v1/sweeps/{s['id']}/runs").json()["items"]]
+        for s in (first, second)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_a_run_shows_attempts_measurements_and_curve(client, answered):
+    run = client.get(f"/v1/sweeps/{answered.sweep_id}/runs").json()["items"][0]
+    detail = client.get(f"/v1/runs/{run['id']}").json()
+    assert detail["attempts"][0]["state"] == "finished"
+    assert [m["n_tokens"] for m in detail["measurements"]] == detail["spec"]["horizons"]
+    curve = client.get(f"/v1/runs/{run['id']}/curve").json()
+    assert len(curve["points"]) > 10
+    assert curve["points"][0]["loss"] > curve["points"][-1]["loss"]
