@@ -151,8 +151,8 @@ def _processes() -> Iterator[tuple[int, int, str]]:
     if not Path("/proc/self").exists():  # not Linux
         shown = subprocess.check_output(["ps", "-A", "-o", "pid=,sess=,args="], text=True)
         for line in shown.splitlines():
-            pid, session, *rest = line.split(maxsplit=2)
-            yield int(pid), int(session, 16), rest[0] if rest else ""
+            number, session, *rest = line.split(maxsplit=2)
+            yield int(number), int(session, 16), rest[0] if rest else ""
         return
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):  # it ended, or is no process
