@@ -5,22 +5,14 @@ resulting FLOP under the resolved assumptions gives the budget again.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fitting.costs.assumptions import Assumptions
 from fitting.costs.estimate import Estimate, estimate_with
-from fitting.costs.figures import (
-    G_PER_T,
-    H_PER_DAY,
-    S_PER_H,
-    W_PER_KW,
-    Figure,
-    Note,
-    constant,
-    leaf,
-    product,
-)
+from fitting.costs.figures import Figure, Note
+from fitting.costs.invert import flops_for
 from fitting.costs.rates import Rates, resolve
 from fitting.costs.tables import Tables, load_tables
 from fitting.costs.units import EXAMPLES, normal, parse_amount
@@ -36,14 +28,6 @@ _KINDS = {
     "3y": "3y",
     "3-year": "3y",
 }
-_LABEL = {
-    "flop": "FLOP",
-    "device_h": "device-h",
-    "usd": "USD",
-    "days": "days",
-    "tco2e": "t",
-    "kwh": "kWh",
-}
 FIGURE = {  # which figure of an estimate gives the budget back
     "flop": "flops",
     "device_h": "device_hours",
@@ -52,6 +36,10 @@ FIGURE = {  # which figure of an estimate gives the budget back
     "tco2e": "tco2e",
     "kwh": "energy_kwh",
 }
+
+
+_OF_A_DEVICE = ("device", "n_devices", "measured_flop_s", "measured_mfu", "power_w",
+                "usd_per_device_h", "price_kind", "provider")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,22 +54,34 @@ class Budget:
     price_kind: str = ""
     region: str = ""
 
-    def to_flops(self, *, tables: Tables | None = None, **assumptions: Any) -> "Resolved":
+    def to_flops(
+        self,
+        *,
+        tables: Tables | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        **assumptions: Any,
+    ) -> "Resolved":
         """C for this budget.
 
         Args:
             tables: shipped tables, or `load_tables(overlay)`.
+            defaults: assumptions that hold unless stated otherwise, such as a sweep's own machine
+                and its measured speed; both fall where another device is named.
             **assumptions: fields of `Assumptions`, such as `preset` or `measured_mfu`.
 
         Raises:
             InputError: the text and an argument contradict each other, days without a machine, or
                 a price or power that nobody knows.
         """
-        merged = dict(assumptions)
+        known = tables or load_tables()
+        merged = {k: v for k, v in assumptions.items() if v not in ("", None)}
         for name in ("device", "n_devices", "price_kind", "region"):
-            _merge(merged, name, getattr(self, name), self.text, tables or load_tables())
+            _merge(merged, name, getattr(self, name), self.text, known)
+        merged = _kept(defaults or {}, merged, known) | merged
         rates = resolve(Assumptions(**merged), tables)
-        return Resolved(budget=self, rates=rates, flops=_flops(self, rates))
+        return Resolved(
+            budget=self, rates=rates, flops=flops_for(self.amount, self.unit, rates, text=self.text)
+        )
 
     def with_amount(self, amount: float) -> "Budget":
         """A part of this budget, such as the sweep's share."""
@@ -100,9 +100,15 @@ class Resolved:
     def notes(self) -> tuple[Note, ...]:
         return self.rates.notes
 
-    def estimate(self) -> Estimate:
-        """What that compute costs: the budget again, and everything beside it."""
-        return estimate_with(self.rates, Workload(flops=self.flops.value))
+    def estimate(self, *, n_params: float | None = None, n_tokens: float | None = None) -> Estimate:
+        """What that compute costs: the budget again, and everything beside it.
+
+        With `n_params` and `n_tokens`, what that run costs at the same rates.
+        """
+        flops = self.flops.value if n_params is None and n_tokens is None else None
+        return estimate_with(
+            self.rates, Workload(flops=flops, n_params=n_params, n_tokens=n_tokens)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -184,67 +190,9 @@ def _merge(merged: dict[str, Any], name: str, value: Any, text: str, tables: Tab
     merged[name] = value
 
 
-def _flops(budget: Budget, rates: Rates) -> Figure:
-    amount = leaf("budget", budget.amount, _LABEL[budget.unit], source="")
-    if budget.unit == "flop":
-        return amount.named("flops")
-    hours = _hours(budget, amount, rates)
-    return product("flops", "FLOP", [hours, rates.speed.flop_s, S_PER_H])
-
-
-def _hours(budget: Budget, amount: Figure, rates: Rates) -> Figure:
-    if budget.unit == "device_h":
-        return amount
-    if budget.unit == "days":
-        return _from_days(budget, amount, rates)
-    return (
-        _from_money(budget, amount, rates)
-        if budget.unit == "usd"
-        else _from_energy(budget, amount, rates)
-    )
-
-
-def _from_days(budget: Budget, amount: Figure, rates: Rates) -> Figure:
-    if rates.assumptions.n_devices is None:
-        raise InputError(
-            f"budget {budget.text!r}: days of what? name the machine, as in '30 days on 8 h100'",
-            field="n_devices",
-        )
-    n = constant(rates.n_devices, name="n_devices")
-    return product("device_hours", "device-h", [amount, n, H_PER_DAY])
-
-
-def _from_money(budget: Budget, amount: Figure, rates: Rates) -> Figure:
-    """People are paid first; the rest buys device-hours, each with its share of overhead."""
-    if rates.price is None:
-        raise InputError(
-            f"budget {budget.text!r}: no price of {rates.device.id} is known; give usd_per_device_h "
-            "or an overlay row",
-            field="usd_per_device_h",
-        )
-    left = amount
-    if rates.staff is not None:
-        people = rates.staff.value
-        if people >= budget.amount:
-            raise InputError(
-                f"budget {budget.text!r} does not pay its own staff of {people:,.0f} USD: raise it, "
-                "or set headcount=0",
-                field="budget",
-            )
-        left = leaf("budget less staff", budget.amount - people, "USD", source="")
-    share = constant(1 + rates.assumptions.overhead_share, name="1 + overhead")
-    return product("device_hours", "device-h", [left], [rates.price, share])
-
-
-def _from_energy(budget: Budget, amount: Figure, rates: Rates) -> Figure:
-    power, where = rates.place.power_w, rates.place
-    if power is None:
-        raise InputError(
-            f"budget {budget.text!r}: the power of {rates.device.id} is not published; give power_w",
-            field="power_w",
-        )
-    per = [power, where.pue]
-    if budget.unit == "kwh":
-        return product("device_hours", "device-h", [amount, W_PER_KW], per)
-    grams = [amount, G_PER_T, W_PER_KW]
-    return product("device_hours", "device-h", grams, [*per, where.g_per_kwh])
+def _kept(defaults: Mapping[str, Any], stated: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+    """The defaults that still hold: another device's speed, price and power do not."""
+    mine, other = defaults.get("device", ""), stated.get("device", "")
+    if not other or (mine and tables.device(mine).id == tables.device(other).id):
+        return dict(defaults)
+    return {k: v for k, v in defaults.items() if k not in _OF_A_DEVICE}

@@ -144,6 +144,24 @@ def test_text_and_argument_may_not_contradict_each_other():
     assert parse_budget("5 days on 8 h100").to_flops(device="H100").rates.device.id == "h100-sxm"
 
 
+def test_a_sweeps_own_machine_holds_until_another_is_named():
+    laptop = {"device": "cpu-core", "measured_flop_s": 5e10}
+    here = parse_budget("100 core-h").to_flops(defaults=laptop)
+    assert here.rates.device.id == "cpu-core"
+    assert here.flops.value == pytest.approx(100 * 3600 * 5e10)
+    there = parse_budget("100 h100-h").to_flops(defaults=laptop)
+    assert there.flops.value == pytest.approx(100 * 3600 * 989e12 * 0.26)
+    same = parse_budget("100 h100-h").to_flops(defaults={"device": "h100", "measured_mfu": 0.4})
+    assert same.flops.value == pytest.approx(100 * 3600 * 989e12 * 0.4)
+
+
+def test_a_run_is_priced_at_the_budgets_own_rates():
+    found = parse_budget("30d@1024xh100-sxm").to_flops()
+    run = found.estimate(n_params=7e10, n_tokens=1.4e12)
+    assert run.rates.n_devices == 1024
+    assert run["flops"].value == 6 * 7e10 * 1.4e12
+
+
 def test_a_budget_below_its_own_staff_is_refused():
     with pytest.raises(InputError, match="does not pay its own staff of 25,000,000 USD"):
         parse_budget("$20M").to_flops(preset="cs229")
