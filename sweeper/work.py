@@ -42,8 +42,7 @@ def work(settings: Settings, how: Work) -> None:
         InputError: a cluster that may not be used.
     """
     told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+    _listen(told)
     end_with_parent()
     engine = make_engine(settings.url)
     check(engine)
@@ -51,6 +50,7 @@ def work(settings: Settings, how: Work) -> None:
         if epoch is None:
             return
         executor = connect(settings, how)
+        _listen(told)  # ray.init puts its own handler in the place of ours
         dispatcher = Dispatcher(
             engine=engine,
             settings=settings,
@@ -65,6 +65,11 @@ def work(settings: Settings, how: Work) -> None:
             raise SystemExit(f"{e}; this dispatcher ends, its workers go on") from e
         finally:
             executor.close()
+
+
+def _listen(told: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
 
 
 def connect(settings: Settings, how: Work) -> Executor:
