@@ -13,7 +13,6 @@ from api.measured import as_measurements, rows_of
 from fitting.analysis import Analysis
 from fitting.costs.architecture import Architecture
 from fitting.costs.budget import parse_budget
-from fitting.costs.estimate import estimate
 from fitting.errors import InputError, RefusalError
 from fitting.fit import Fit
 from fitting.measurements import Measurements
@@ -25,10 +24,11 @@ from store.models import Run, Sweep
 from store.runs import attempts_of_run, list_runs
 from store.states import RunState
 from store.sweeps import get_sweep
+from sweeper.plan import priced_as
+from sweeper.spec import SweepSpec
 from trainer.ladder import architecture_for
 
 AUTO = "auto"
-CPU = "cpu-core"  # what a sweep without a GPU is priced as
 Json = dict[str, Any]
 
 
@@ -60,14 +60,13 @@ def answer(context: Context, question: Question) -> Json:
         InputError: a budget or an assumption that cannot be meant.
         RefusalError: the measurements cannot answer.
     """
-    assumptions = context.device | question.assumptions
-    flops = parse_budget(question.budget).to_flops(**assumptions)
+    flops = parse_budget(question.budget).to_flops(defaults=context.device, **question.assumptions)
     found = _recommend(context, question, flops.flops.value)
     if found.verdict == "refused":
         reasons = tuple(note.message for note in found.warnings)
         raise RefusalError(reasons[0], code=found.warnings[0].code, reasons=reasons)
     shape = architecture_of(context, found.n_params)
-    cost = estimate(n_params=found.n_params, n_tokens=found.n_tokens, **assumptions)
+    cost = flops.estimate(n_params=found.n_params, n_tokens=found.n_tokens)
     return found.to_dict() | {
         "budget": flops.to_dict(),
         "cost": cost.to_dict(),
@@ -128,8 +127,9 @@ def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:
     """Priced as the sweep was, at the speed that its own runs reached."""
     done = [run for run in runs if run.state == RunState.FINISHED]
     seconds = sum(
-        attempt.train_seconds or 0.0 for run in done for attempt in attempts_of_run(session, run.id)
+        (attempt.train_seconds or 0.0) * (attempt.n_devices or 1)
+        for run in done
+        for attempt in attempts_of_run(session, run.id)
     )
     measured = {"measured_flop_s": sum(run.flops for run in done) / seconds} if seconds else {}
-    named = sweep.spec.get("priced_as") or (CPU if sweep.spec.get("device") != "cuda" else "")
-    return measured | ({"device": named} if named else {})
+    return measured | {"device": priced_as(SweepSpec.model_validate(sweep.spec))}
