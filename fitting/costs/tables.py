@@ -40,6 +40,7 @@ class Tables:
     constants: Mapping[str, Any]
     presets: Mapping[str, Mapping[str, Any]]
     laws: Mapping[str, Mapping[str, Any]]
+    learning_rates: Mapping[str, Mapping[str, Any]]
     overlay: str = ""
 
     def device(self, name: str) -> Device:
@@ -88,6 +89,7 @@ def _shipped() -> Tables:
         constants=_toml("constants"),
         presets=_toml("presets"),
         laws=_toml("laws"),
+        learning_rates=_toml("learning_rates"),
     )
 
 
