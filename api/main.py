@@ -10,12 +10,14 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from api import health, metrics, openapi, problems, static
+from api import forms, health, metrics, openapi, pages, problems, static
 from api.guard import LOCAL_HOSTS, MAX_BODY_BYTES, Guard
 from api.routes import (
     estimates,
     events,
     fits,
+    launches,
+    plots,
     recommendations,
     runs,
     studies,
@@ -24,7 +26,7 @@ from api.routes import (
 from store.engine import make_engine
 from store.settings import Settings, load_settings
 
-V1 = (sweeps, runs, studies, fits, recommendations, estimates, events)
+V1 = (sweeps, runs, studies, fits, recommendations, estimates, plots, launches, events)
 
 
 def create_app(
@@ -41,7 +43,7 @@ def create_app(
     problems.install(app)
     metrics.install(app)
     app.add_middleware(Guard, hosts=hosts, max_body_bytes=max_body_bytes)
-    for module in (*V1, health, static):
+    for module in (*V1, health, static, pages, forms):
         app.include_router(module.router)
     openapi.install(app)
     return app

@@ -33,6 +33,7 @@ class Table:
     heads: Row
     rows: tuple[Row, ...]
     caption: str = ""
+    folded: str = ""  # shown only when asked for, under this name
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -29,10 +29,10 @@ class FitIn(BaseModel):
 
     sweep_id: OptionalId = None
     study_id: OptionalId = None
-    law: str = Field(AUTO, max_length=50)
-    objective: str = Field("huber", max_length=20)
-    n_bootstrap: int = Field(1000, ge=0, le=20_000)
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    law: str = Field(default=AUTO, max_length=50)
+    objective: str = Field(default="huber", max_length=20)
+    n_bootstrap: int = Field(default=1000, ge=0, le=20_000)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
 
 
 class FitOut(BaseModel):

@@ -36,9 +36,9 @@ class StudyIn(BaseModel):
 
     name: str = Field(pattern=NAME, max_length=200)
     rows: list[dict[str, float | str | bool | None]] = Field(min_length=1)
-    loss_unit: str | None = Field(None, max_length=50)
-    tokenizer: str | None = Field(None, max_length=200)
-    source: str | None = Field(None, max_length=500)
+    loss_unit: str | None = Field(default=None, max_length=50)
+    tokenizer: str | None = Field(default=None, max_length=200)
+    source: str | None = Field(default=None, max_length=500)
 
 
 class StudyOut(BaseModel):

@@ -12,6 +12,20 @@ VERDICTS = {
     "extrapolated": "beyond what was measured",
     "refused": "the measurements cannot answer",
 }
+SHAPE = (
+    "n_params",
+    "n_layer",
+    "d_model",
+    "n_head",
+    "n_kv_head",
+    "d_head",
+    "d_ff",
+    "mlp",
+    "n_expert",
+    "top_k",
+    "vocab_size",
+    "context",
+)
 FORM_OF_UNIT = {"FLOP": "power", "device-h": "hours", "USD": "usd", "kWh": "energy"}
 
 
@@ -40,12 +54,11 @@ def recommendation(r: Json) -> Section:
             note="at most 2 % more compute for the same loss",
         ),
     ]
-    kind = "bad" if r["verdict"] == "refused" else "warn"
     return Section(
         title="Recommendation",
         text=("Ranges are 90 % intervals; the loss's is a prediction interval for one run.",),
         facts=tuple(facts),
-        notes=tuple(Note(text=w["message"], kind=kind) for w in r["warnings"]),
+        notes=tuple(Note(text=w["message"]) for w in r["warnings"]),
         tables=_architecture(r.get("architecture")),
     )
 
@@ -53,13 +66,18 @@ def recommendation(r: Json) -> Section:
 def _architecture(a: Json | None) -> tuple[Table, ...]:
     if not a:
         return ()
-    shown = [(k, v) for k, v in a.items() if not isinstance(v, (dict, list))]
-    row = tuple(
-        f.count(v) if k.startswith("n_params") else f"{v:g}" if isinstance(v, float) else str(v)
-        for k, v in shown
+    shown = [name for name in SHAPE if a.get(name)]
+    return (
+        Table(
+            heads=tuple(f"#{name}" if name != "mlp" else name for name in shown),
+            rows=(tuple(_cell(name, a[name]) for name in shown),),
+            caption=f"The {a['family']} that is trained.",
+        ),
     )
-    heads = tuple(f"#{k}" if isinstance(v, (int, float)) else k for k, v in shown)
-    return (Table(heads=heads, rows=(row,), caption="The shape that is trained."),)
+
+
+def _cell(name: str, value: Any) -> str:
+    return f.count(value) if name == "n_params" else str(value)
 
 
 def cost(c: Json) -> Section:
@@ -76,14 +94,25 @@ def cost(c: Json) -> Section:
                 rows=tuple(_figure(name, figure) for name, figure in figures.items()),
                 caption="Bands are about P10 to P90.",
             ),
-            Table(heads=("Sources",), rows=tuple((source,) for source in sources)),
+            Table(
+                heads=("Source",),
+                rows=tuple((source,) for source in sources),
+                folded=f"{len(sources)} sources",
+            ),
         ),
     )
 
 
 def _figure(name: str, figure: Json) -> tuple[str, ...]:
-    form = "mass" if name.startswith("tco2e") else FORM_OF_UNIT.get(figure["unit"], "coefficient")
-    value = f.FORMATS[form](figure["value"])
+    scale, form = _form(name, figure["unit"])
+    value, low, high = (figure[part] * scale for part in ("value", "low", "high"))
     unit = f" {figure['unit']}" if form in ("power", "coefficient") else ""
-    band = f.interval((figure["low"], figure["high"]), form)
-    return (name, value + unit, band, str(figure["formula"]))
+    band = f.interval((low, high), form) if low < high else "exact"
+    return (name, f.FORMATS[form](value) + unit, band, str(figure["formula"]))
+
+
+def _form(name: str, unit: str) -> tuple[float, str]:
+    """Factor and formatter of a figure."""
+    if unit == "days":
+        return 24.0, "hours"
+    return 1.0, "mass" if name.startswith("tco2e") else FORM_OF_UNIT.get(unit, "coefficient")

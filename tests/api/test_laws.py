@@ -125,17 +125,20 @@ def test_a_budget_far_beyond_the_measurements_is_refused(client, answered, asser
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "words"),
+    ("change", "status_and_words"),
     [
-        ({"budget": "much"}, 422, "budget"),
-        ({"device": "abacus"}, 422, "abacus"),
-        ({"n_devices": 0}, 422, "n_devices must be a whole number from 1"),
-        ({"fit_id": 99}, 404, "there is no fit 99"),
-        ({"inference_tokens": 1e9}, 422, "need a single law"),
-        ({"colour": "red"}, 422, "colour"),
+        ({"budget": "much"}, (422, "budget")),
+        ({"device": "abacus"}, (422, "abacus")),
+        ({"n_devices": 0}, (422, "n_devices must be a whole number from 1")),
+        ({"fit_id": 99}, (404, "there is no fit 99")),
+        ({"inference_tokens": 1e9}, (422, "need a single law")),
+        ({"colour": "red"}, (422, "colour")),
     ],
 )
-def test_a_bad_question_says_what_is_wrong(client, answered, assert_problem, change, status, words):
+def test_a_bad_question_says_what_is_wrong(
+    client, answered, assert_problem, change, status_and_words
+):
+    status, words = status_and_words
     ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"} | change
     answer = client.post("/v1/recommendations", json=ask)
     assert_problem(answer, status)

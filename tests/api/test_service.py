@@ -67,7 +67,11 @@ def test_metrics_count_runs_by_state_and_requests_by_route(client, spec):
 
 def events_of(client, **kwargs):
     text = client.get("/v1/events?follow=false", **kwargs).text
-    return [dict(re.findall(r"^(\w+): (.*)$", part, re.M)) for part in text.split("\n\n") if part]
+    return [
+        dict(re.findall(r"^(\w+): (.*)$", part, re.MULTILINE))
+        for part in text.split("\n\n")
+        if part
+    ]
 
 
 def test_events_resume_after_the_last_one_seen(client, spec):

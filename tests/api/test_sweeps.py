@@ -27,23 +27,23 @@ def test_a_sweep_is_queued_with_its_plan(client, spec):
 
 
 @pytest.mark.parametrize(
-    ("change", "pointer", "words"),
+    ("change", "said"),
     [
-        ({"budget": [1e12]}, "#/budget", "unknown key 'budget'"),
-        ({"budgets": [-1e12]}, "#/budgets/0", "greater than 0; got -1000000000000.0"),
-        ({"sizes": [{"n_layer": 2, "d_model": 30, "n_head": 4}]}, "#/sizes/0", "n_head"),
-        ({"budgets": [1e16]}, "#/max_epochs", "raise max_epochs"),
-        ({"limits": {"usd": 1e-9}}, "#/limits/usd", "raise the limit"),
-        ({"data": "nowhere"}, "#/data", "isoflop data prepare"),
+        ({"budget": [1e12]}, ("#/budget", "unknown key 'budget'")),
+        ({"budgets": [-1e12]}, ("#/budgets/0", "greater than 0; got -1000000000000.0")),
+        ({"sizes": [{"n_layer": 2, "d_model": 30, "n_head": 4}]}, ("#/sizes/0", "n_head")),
+        ({"budgets": [1e16]}, ("#/max_epochs", "raise max_epochs")),
+        ({"limits": {"usd": 1e-9}}, ("#/limits/usd", "raise the limit")),
+        ({"data": "nowhere"}, ("#/data", "isoflop data prepare")),
     ],
 )
 def test_a_bad_sweep_names_the_field_and_the_remedy_and_leaves_no_row(
-    client, spec, assert_problem, change, pointer, words
+    client, spec, assert_problem, change, said
 ):
     answer = client.post("/v1/sweeps", json=spec | change)
     assert_problem(answer, 422, type="/problems/bad-input")
-    assert answer.json()["errors"][0]["pointer"] == pointer
-    assert words in answer.json()["detail"]
+    assert answer.json()["errors"][0]["pointer"] == said[0]
+    assert said[1] in answer.json()["detail"]
     assert client.get("/v1/sweeps").json()["items"] == []
 
 
