@@ -78,20 +78,20 @@ class Client:
         """All sweeps, newest first, page by page."""
         return self._pages("/v1/sweeps", {"limit": limit} | ({"state": state} if state else {}))
 
-    def sweep(self, sweep_id: str) -> Json:
+    def sweep(self, sweep_id: int | str) -> Json:
         return self._json("GET", f"/v1/sweeps/{sweep_id}")
 
-    def runs(self, sweep_id: str, *, limit: int = 200) -> Iterator[Json]:
+    def runs(self, sweep_id: int | str, *, limit: int = 200) -> Iterator[Json]:
         return self._pages(f"/v1/sweeps/{sweep_id}/runs", {"limit": limit})
 
-    def control(self, sweep_id: str, verb: str) -> Json:
+    def control(self, sweep_id: int | str, verb: str) -> Json:
         """`verb`: pause, resume, stop, cancel or retry."""
         return self._json("POST", f"/v1/sweeps/{sweep_id}/{verb}")
 
-    def run(self, run_id: str) -> Json:
+    def run(self, run_id: int | str) -> Json:
         return self._json("GET", f"/v1/runs/{run_id}")
 
-    def curve(self, run_id: str) -> Json:
+    def curve(self, run_id: int | str) -> Json:
         return self._json("GET", f"/v1/runs/{run_id}/curve")
 
     # -- laws --------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Client:
     def studies(self, *, limit: int = 50) -> Iterator[Json]:
         return self._pages("/v1/studies", {"limit": limit})
 
-    def study(self, study_id: str) -> Json:
+    def study(self, study_id: int | str) -> Json:
         """By id or by name."""
         return self._json("GET", f"/v1/studies/{study_id}")
 
@@ -134,19 +134,19 @@ class Client:
 
     # -- final runs, events, reports ---------------------------------------------------
 
-    def launch(self, recommendation_id: str, *, key: str | None = None, **body: Any) -> Json:
+    def launch(self, recommendation_id: int | str, *, key: str | None = None, **body: Any) -> Json:
         """Seal the forecast and queue the final run, once."""
         body = {"recommendation_id": recommendation_id, **body}
         return self._json("POST", "/v1/launches", json=body, headers=_idempotent(key))
 
-    def launch_status(self, launch_id: str) -> Json:
+    def launch_status(self, launch_id: int | str) -> Json:
         """The forecast, and the outcome beside it as soon as there is one."""
         return self._json("GET", f"/v1/launches/{launch_id}")
 
     def launches(self, *, limit: int = 50) -> Iterator[Json]:
         return self._pages("/v1/launches", {"limit": limit})
 
-    def events(self, *, after: int = 0, sweep_id: str | None = None) -> Iterator[Json]:
+    def events(self, *, after: int = 0, sweep_id: int | str | None = None) -> Iterator[Json]:
         """Events as they happen, from the one after `after` on; each has id, event and data."""
         params = {"sweep_id": sweep_id} if sweep_id else {}
         headers = {"Last-Event-ID": str(after)}
@@ -156,7 +156,9 @@ class Client:
             _raise_for(answer)
             yield from _parse_events(answer.iter_lines())
 
-    def report(self, *, sweep_id: str | None = None, study_id: str | None = None) -> str:
+    def report(
+        self, *, sweep_id: int | str | None = None, study_id: int | str | None = None
+    ) -> str:
         """The self-contained HTML report."""
         kind, ident = ("sweeps", sweep_id) if sweep_id else ("studies", study_id)
         return self._send("GET", f"/v1/{kind}/{ident}/report").text
