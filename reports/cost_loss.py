@@ -69,20 +69,23 @@ def curves(
     Raises:
         InputError: the device has no price, or the range is empty.
     """
+    return curves_at(resolve(Assumptions(**assumptions), tables), law, flops=flops, marks=marks)
+
+
+def curves_at(
+    rates: Rates, law: Law, *, flops: tuple[float, float], marks: dict[str, float] | None = None
+) -> Curves:
+    """`curves` with the rates already looked up, such as those of a budget."""
     if not 0 < flops[0] < flops[1]:
         raise InputError(f"flops must be a rising range; got {flops}", field="flops")
-    rates = resolve(Assumptions(**assumptions), tables)
     C = np.geomspace(*flops, N_POINTS)
-    chosen = [law.choose(float(c)) for c in C]
+    marked = (marks or {}).items()
     return Curves(
         flops=C,
         usd=np.array([_usd(rates, float(c)) for c in C]),
-        loss=np.array([c.loss for c in chosen]),
+        loss=np.array([law.choose(float(c)).loss for c in C]),
         lines=_lines(rates, flops),
-        marks=tuple(
-            Mark(name, c, _usd(rates, c)[1], law.choose(c).loss)
-            for name, c in (marks or {}).items()
-        ),
+        marks=tuple(Mark(who, c, _usd(rates, c)[1], law.choose(c).loss) for who, c in marked),
         floor=getattr(law, "E", None),
         caption=f"{law.source}; {_rate(rates)}",
     )
@@ -98,13 +101,15 @@ def plot(c: Curves, *, ax: Axes | None = None) -> Axes:
     )
     ax.plot(value, c.loss, color="tab:blue", lw=2, label="best loss for the money")
     if c.floor is not None:
-        ax.axhline(c.floor, color="0.6", lw=1, ls=":", label=f"irreducible, {c.floor:.3g}")
+        ax.axhline(c.floor, color="0.6", lw=1, ls=":")
+        ax.annotate(f"irreducible, {c.floor:.3g}", (0.02, c.floor), xytext=(0, 2), fontsize=7,
+                    xycoords=ax.get_yaxis_transform(), textcoords="offset points", color="0.4")  # fmt: skip
     _thresholds(c, ax)
     _marks(c, ax)
     ax.set(xscale="log", xlabel="Rent of the final run (USD)", ylabel="Loss (nats/token)")
     ax.set_xlim(value[0], value[-1])
     _compute_axis(c, ax)
-    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.1))
     return ax
 
 

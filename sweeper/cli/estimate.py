@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from fitting.costs.estimate import Estimate
-    from fitting.costs.question import Law
+    from fitting.costs.question import Answer, Law
     from fitting.costs.tables import Tables
 
 Text: TypeAlias = str | None
@@ -123,6 +123,7 @@ def budget(
     power_w: Power = None,
     overlay: Overlay = None,
     today: Today = None,
+    plot: Annotated[Path | None, typer.Option(help="Cost against loss, as .svg or .png.")] = None,
     explain: Explain = False,
     as_json: Json = False,
 ) -> None:
@@ -133,9 +134,10 @@ def budget(
     from sweeper.cli.estimate_view import print_answer
 
     tables = load_tables(overlay)
+    chosen = _law(law, fit, tables)
     answer = ask(
         question,
-        _law(law, fit, tables),
+        chosen,
         sweep_share=sweep_share,
         inference_tokens=parse_count(inference_tokens, field="inference_tokens")
         if inference_tokens
@@ -146,7 +148,25 @@ def budget(
         utilisation=utilisation, price_kind=price_kind, usd_per_device_h=usd_per_hour,
         region=region, power_w=power_w, today=today and today.date(),
     )  # fmt: skip
+    if plot is not None:
+        _draw(plot, chosen, answer)
     print_answer(answer, explain=explain, as_json=as_json)
+
+
+def _draw(path: Path, law: "Law", answer: "Answer") -> None:
+    """Cost against loss around the budget, the final run marked."""
+    from fitting.errors import InputError
+    from reports.cost_loss import curves_at
+    from reports.cost_loss import plot as draw
+    from reports.render import figure_of, to_bytes
+
+    form = path.suffix.removeprefix(".")
+    if form not in ("svg", "png"):
+        raise InputError(f"plot must end in .svg or .png; got {path.name!r}", field="plot")
+    final = answer.final["flops"].value
+    marks = {answer.budget.budget.text: final}
+    drawn = curves_at(answer.budget.rates, law, flops=(final / 1e4, final * 1e2), marks=marks)
+    path.write_bytes(to_bytes(figure_of(draw(drawn)), "svg" if form == "svg" else "png"))
 
 
 def _law(law: str, runs: Path | None, tables: "Tables") -> "Law":

@@ -87,6 +87,15 @@ def test_what_to_train_on_a_budget(isoflop):
     assert {"sweep", "choices", "final_run", "whole_budget"} <= set(d)
 
 
+def test_the_answer_is_drawn(isoflop, tmp_path):
+    file = tmp_path / "cost.svg"
+    assert isoflop("budget", "5000usd", "--plot", str(file), "--json")[0] == 0
+    assert "<svg" in file.read_text()
+    code, _, err = isoflop("budget", "5000usd", "--plot", str(tmp_path / "cost.gif"))
+    assert code == 2
+    assert "plot must end in .svg or .png" in err
+
+
 def test_an_overlay_is_used(isoflop, tmp_path):
     path = tmp_path / "ours.toml"
     path.write_text(
