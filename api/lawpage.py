@@ -50,7 +50,7 @@ def _figures(fit_id: int) -> Section:
 
 def _answer(session: Session, row: RecommendationRow, *, launchable: bool) -> Json:
     shown = recommendations.show(row).model_dump(mode="json")
-    made = _launch_of(session, row.id)
+    made = launch_of(session, row.id)
     launch = launches.show(session, made).model_dump(mode="json") if made else None
     sections = [answer.recommendation(shown), answer.cost(shown["cost"])]
     if launch:
@@ -58,6 +58,6 @@ def _answer(session: Session, row: RecommendationRow, *, launchable: bool) -> Js
     return {"id": row.id, "sections": sections, "launch": launch, "launchable": launchable}
 
 
-def _launch_of(session: Session, recommendation_id: int) -> Launch | None:
+def launch_of(session: Session, recommendation_id: int) -> Launch | None:
     query = select(Launch).where(Launch.recommendation_id == recommendation_id).limit(1)
     return session.scalars(query).one_or_none()

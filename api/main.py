@@ -19,6 +19,7 @@ from api.routes import (
     launches,
     plots,
     recommendations,
+    reports,
     runs,
     studies,
     sweeps,
@@ -26,7 +27,7 @@ from api.routes import (
 from store.engine import make_engine
 from store.settings import Settings, load_settings
 
-V1 = (sweeps, runs, studies, fits, recommendations, estimates, plots, launches, events)
+V1 = (sweeps, runs, studies, fits, recommendations, estimates, plots, launches, events, reports)
 
 
 def create_app(
