@@ -58,6 +58,7 @@ def lines(e: Estimate) -> list[Line]:
     ordered = [*_take(shown, "flops", "flops_exact"), ("utilisation", e.inputs["utilisation"])]
     alone = "usd_staff" not in shown and "usd_overhead" not in shown
     hidden = {"flops", "flops_exact"} | ({"usd_total"} if alone else set())  # the rent is all
+    hidden |= set() if e.rates.assumptions.n_devices else {"days"}  # of one device: misleading
     ordered += [(n, f) for n, f in shown.items() if n in LABELS and n not in hidden]
     rows = [(_label(n, e), human(f.value, f.unit), band(f)) for n, f in ordered]
     rows += [(f"  = {f.name}", _plain(f.value), band(f)) for f in e.equivalences.values()]
@@ -103,23 +104,32 @@ def compared(s: SideBySide) -> list[tuple[str, ...]]:
     return rows
 
 
-def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The answer's first lines, and a table of what to train by variant."""
-    low, high = a.at_band
+def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
+    """The answer's first lines, a table of what to train by variant, and the laws' notes."""
     C, sweep = a.budget.flops, a.sweep
-    sizes, tokens = _range(low.n_params, high.n_params), _range(low.n_tokens, high.n_tokens)
+    time = "days" if a.budget.rates.assumptions.n_devices else "device_hours"
+    paid = [human(f.value, f.unit) for n, f in sweep.figures.items() if n in (time, "usd")]
     head = [
         f"{a.budget.budget.text}: {human(C.value, 'FLOP')} ({band(C) or 'exactly'})",
         f"Law: {a.law}",
-        f"Sweep: {sweep.share:.0%} of it, {human(sweep.flops.value, 'FLOP')}, "
-        + ", ".join(
-            human(f.value, f.unit) for n, f in sweep.figures.items() if n in ("days", "usd")
-        ),
+        f"Sweep: {sweep.share:.0%} of it, {', '.join([human(sweep.flops.value, 'FLOP'), *paid])}",
         *(_rung(r) for r in sweep.rungs),
-        f"Then train (N* {sizes}, D* {tokens} over the budget's band):",
+        "Then train" + _over_band(a),
     ]
     rows: list[tuple[str, ...]] = [("variant", "N*", "D*", "D*/N*", "loss", "verdict")]
-    return head, rows + [_choice(name, c) for name, c in a.choices.items()]
+    rows += [_choice(name, c) for name, c in a.choices.items()]
+    notes = [
+        f"{name.replace('_', ' ')}: {n.message}" for name, c in a.choices.items() for n in c.notes
+    ]
+    return head, rows, notes
+
+
+def _over_band(a: Answer) -> str:
+    if not band(a.budget.flops):
+        return ":"
+    low, high = a.at_band
+    sizes, tokens = _range(low.n_params, high.n_params), _range(low.n_tokens, high.n_tokens)
+    return f" (N* {sizes}, D* {tokens} over the budget's band):"
 
 
 def _range(low: float, high: float) -> str:

@@ -107,7 +107,7 @@ def estimate(
 def budget(
     *,
     question: Annotated[str, typer.Argument(help="Such as '30 days on 10,000 h100' or '$75M'.")],
-    law: Annotated[str, typer.Option(help="A published law.")] = "chinchilla-epoch",
+    law: Annotated[Text, typer.Option(help="A published law; with --fit the law to fit.")] = None,
     fit: Annotated[Path | None, typer.Option(help="runs.csv: fit a law to it instead.")] = None,
     sweep_share: Annotated[Number, typer.Option(help="For small runs; 3 days of 30.")] = None,
     inference_tokens: Annotated[Text, typer.Option(help="To be served, in the budget.")] = None,
@@ -169,17 +169,17 @@ def _draw(path: Path, law: "Law", answer: "Answer") -> None:
     path.write_bytes(to_bytes(figure_of(draw(drawn)), "svg" if form == "svg" else "png"))
 
 
-def _law(law: str, runs: Path | None, tables: "Tables") -> "Law":
+def _law(law: str | None, runs: Path | None, tables: "Tables") -> "Law":
     if runs is None:
         from fitting.costs.published import published_law
 
-        return published_law(law, tables)
+        return published_law(law or "chinchilla-epoch", tables)
     from fitting.costs.fitted import FittedLaw
     from fitting.fit import fit
     from fitting.measurements import Measurements
 
     m = Measurements.from_csv(runs)
-    return FittedLaw(fit=fit(m, n_bootstrap=200), measurements=m)
+    return FittedLaw(fit=fit(m, law=law or "chinchilla", n_bootstrap=200), measurements=m)
 
 
 def _price(

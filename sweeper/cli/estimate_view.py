@@ -48,9 +48,10 @@ def print_answer(a: Answer, *, explain: bool, as_json: bool) -> None:
     if as_json:
         print_json(a.to_dict())
         return
-    head, table = answered(a)
+    head, table, notes = answered(a)
     OUT.print("\n".join(head), markup=False, highlight=False, soft_wrap=True)
     _table(table)
+    OUT.print("\n".join(["", *notes, ""]), markup=False, highlight=False, soft_wrap=True)
     print_estimate(a.final, {}, explain=explain, as_json=False)
 
 
