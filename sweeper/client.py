@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 
@@ -111,7 +112,7 @@ class Client:
 
     def study(self, study_id: int | str) -> Json:
         """By id or by name."""
-        return self._json("GET", f"/v1/studies/{study_id}")
+        return self._json("GET", _source(None, study_id))
 
     def fit(self, **body: Any) -> Json:
         """Body: sweep_id or study_id; law ("auto"), objective, n_bootstrap, seed."""
@@ -160,8 +161,13 @@ class Client:
         self, *, sweep_id: int | str | None = None, study_id: int | str | None = None
     ) -> str:
         """The self-contained HTML report."""
-        kind, ident = ("sweeps", sweep_id) if sweep_id else ("studies", study_id)
-        return self._send("GET", f"/v1/{kind}/{ident}/report").text
+        return self._send("GET", f"{_source(sweep_id, study_id)}/report").text
+
+    def export(
+        self, *, sweep_id: int | str | None = None, study_id: int | str | None = None
+    ) -> str:
+        """Measurements as CSV."""
+        return self._send("GET", f"{_source(sweep_id, study_id)}/measurements.csv").text
 
     def ready(self) -> Json:
         """What /readyz says, whether ready (200) or degraded (503)."""
@@ -191,6 +197,22 @@ class Client:
             ) from error
         _raise_for(answer)
         return answer
+
+
+def _source(sweep_id: int | str | None, study_id: int | str | None) -> str:
+    """Path of the one that is given.
+
+    Raises:
+        InputError: both or neither.
+    """
+    if (sweep_id is None) == (study_id is None):
+        raise InputError(
+            f"give exactly one of a sweep and a study; got {sweep_id} and {study_id}",
+            field="sweep_id",
+        )
+    if sweep_id is not None:
+        return f"/v1/sweeps/{sweep_id}"
+    return f"/v1/studies/{quote(str(study_id), safe='')}"
 
 
 def _idempotent(key: str | None) -> dict[str, str]:

@@ -19,6 +19,7 @@ from store.engine import reading, writing
 
 router = APIRouter(prefix="/v1/fits", tags=["fits"])
 AUTO = "auto"
+HEAVY = ("samples", "measurements")  # needed to go on, not to read
 OptionalId = Annotated[int | None, Field(ge=1, le=MAX_ID)]
 
 
@@ -91,12 +92,12 @@ def read_fit(fit_id: Id, session: Reading) -> FitOut:
 
 
 def show(row: FitRow) -> FitOut:
-    """The stored result without its samples: they are for the intervals, not for the reader."""
+    """The stored result without what only the next step needs."""
     about = {
         name: getattr(row, name)
         for name in ("id", "sweep_id", "study_id", "law", "options", "created_at")
     }
-    result = {k: v for k, v in row.result.items() if k != "samples"}
+    result = {k: v for k, v in row.result.items() if k not in HEAVY}
     return FitOut.model_validate({"n_measurements": len(row.measurement_ids)} | result | about)
 
 
