@@ -78,7 +78,7 @@ class Assumptions:
 
     def _check_place(self) -> None:
         n = self.n_devices
-        if n is not None and (isinstance(n, bool) or n != int(n) or n < 1):
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise InputError(f"n_devices must be a whole number from 1; got {n}", field="n_devices")
         if self.pue is not None and not 1 <= self.pue <= 10:
             raise InputError(

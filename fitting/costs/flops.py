@@ -23,7 +23,9 @@ def n_tokens_for(flops: float, n_params: float) -> float:
     return flops / (6.0 * n_params)
 
 
-EXACT_CONVENTION = "6N + 12 L H d_h T"  # `Architecture.train_flops_per_token`, full attention
+# `Architecture.train_flops_per_token`; w is the context T, or the sliding window
+EXACT_CONVENTION = "6N + 12 L H d_h w"
+CAUSAL_CONVENTION = "6N + 12 L H d_h w, w = T/2 unless sliding"
 
 
 def forward_flops(flops: float) -> float:

@@ -141,21 +141,27 @@ class Run:
     note: str = ""
 
 
-def build(cls: type[_T], row: Mapping[str, Any], *, where: str) -> _T:
+def build(cls: type[_T], values: Mapping[str, Any], *, where: str) -> _T:
     """A row from the strings of a CSV file or the values of a TOML table.
 
     Raises:
         InputError: an unknown or missing column, or a value of the wrong kind; names them.
     """
     hints = _hints(cls)  # type: ignore[arg-type]
-    unknown = sorted(set(row) - set(hints))
+    unknown = sorted(set(values) - set(hints))
     if unknown:
         raise InputError(f"{where}: unknown column {unknown[0]!r}; known are {sorted(hints)}")
-    given = {k: v for k, v in row.items() if v != ""}
+    given = {k: v for k, v in values.items() if v != ""}
     for f in fields(cls):  # type: ignore[arg-type]
         if f.name not in given and f.default is MISSING:
             raise InputError(f"{where}: {f.name} is missing; every row needs it", field=f.name)
-    return cls(**{k: _convert(hints[k], v, where=f"{where}.{k}") for k, v in given.items()})
+    row = {k: _convert(hints[k], v, where=f"{where}.{k}") for k, v in given.items()}
+    try:
+        as_date(row["as_of"])
+    except ValueError as e:
+        message = f"{where}: as_of must be a year, a month or a day; got {row['as_of']!r}"
+        raise InputError(message, field="as_of") from e
+    return cls(**row)
 
 
 @cache

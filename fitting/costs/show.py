@@ -13,6 +13,7 @@ from fitting.costs.thresholds import Crossing
 LABELS = {
     "flops": "Compute (6ND)",
     "flops_exact": "Compute (exact count)",
+    "flops_causal": "Compute (exact, causal)",
     "utilisation": "Utilisation of dense peak",
     "device_hours": "Device-hours",
     "days": "Wall clock",
@@ -55,9 +56,14 @@ def band(f: Figure) -> str:
 def lines(e: Estimate) -> list[Line]:
     """The summary, one row per figure."""
     shown = {**e.figures}
-    ordered = [*_take(shown, "flops", "flops_exact"), ("utilisation", e.inputs["utilisation"])]
+    ordered = [
+        *_take(shown, "flops", "flops_exact", "flops_causal"),
+        ("utilisation", e.inputs["utilisation"]),
+    ]
     alone = "usd_staff" not in shown and "usd_overhead" not in shown
-    hidden = {"flops", "flops_exact"} | ({"usd_total"} if alone else set())  # the rent is all
+    hidden = {"flops", "flops_exact", "flops_causal"} | (
+        {"usd_total"} if alone else set()
+    )  # the rent is all
     hidden |= set() if e.rates.assumptions.n_devices else {"days"}  # of one device: misleading
     ordered += [(n, f) for n, f in shown.items() if n in LABELS and n not in hidden]
     rows = [(_label(n, e), human(f.value, f.unit), band(f)) for n, f in ordered]

@@ -148,27 +148,41 @@ def _overlaid(base: Tables, path: Path) -> Tables:
             f"overlay {path}: unknown section {unknown[0]!r}; known are {SECTIONS}", field="overlay"
         )
     where, mine = f"overlay {path}", f" [overlay {path.name}]"
-    prices = tuple(_price(r, where, mine) for r in top.get("prices", []))
-    limits = {t.id: t for t in base.thresholds} | _rows(Threshold, top, "thresholds", {}, where)
-    return replace(
+    limits = {t.id: t for t in base.thresholds}
+    changed = replace(
         base,
         devices=_rows(Device, top, "devices", base.devices, where),
         grids=_rows(Grid, top, "grids", base.grids, where),
-        prices=(*prices, *base.prices),  # the first default row of a device and kind is used
-        thresholds=tuple(limits.values()),
-        presets={**base.presets, **top.get("presets", {})},
-        constants={**base.constants, **top.get("constants", {})},
+        thresholds=tuple(_rows(Threshold, top, "thresholds", limits, where).values()),
+        presets=_merged(base.presets, top.get("presets", {}), f"{where} presets"),
+        constants=_merged(base.constants, top.get("constants", {}), f"{where} constants"),
         overlay=str(path),
     )
+    prices = tuple(_price(r, changed, where, mine) for r in top.get("prices", []))
+    # the first default row of a device and kind is used
+    return replace(changed, prices=(*prices, *base.prices))
 
 
-def _price(row: dict[str, Any], where: str, mine: str) -> Price:
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Nested tables, the overlay's values winning; a table with values says its own source."""
+    result = dict(base)
+    if any(not isinstance(v, dict) for v in top.values()):
+        for name in ("source", "as_of"):
+            if name not in top:
+                raise InputError(f"{where}: {name} is missing", field=name)
+    for name, value in top.items():
+        old = result.get(name, {})
+        result[name] = _merged(old, value, f"{where}.{name}") if isinstance(value, dict) else value
+    return result
+
+
+def _price(row: dict[str, Any], tables: Tables, where: str, mine: str) -> Price:
     price = build(Price, {"default": True, **row}, where=f"{where} prices")
     if price.kind not in PRICE_KINDS:
         raise InputError(
             f"{where}: kind must be one of {PRICE_KINDS}; got {price.kind!r}", field="kind"
         )
-    return replace(price, source=price.source + mine)
+    return replace(price, device=tables.device(price.device).id, source=price.source + mine)
 
 
 def _rows(

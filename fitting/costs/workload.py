@@ -4,7 +4,12 @@ from dataclasses import dataclass, replace
 
 from fitting.costs.architecture import Architecture
 from fitting.costs.figures import S_PER_H, Figure, constant, leaf, positive, product
-from fitting.costs.flops import C_CONVENTION, EXACT_CONVENTION, train_flops
+from fitting.costs.flops import (
+    C_CONVENTION,
+    CAUSAL_CONVENTION,
+    EXACT_CONVENTION,
+    train_flops,
+)
 from fitting.costs.rates import Rates
 from fitting.errors import InputError
 
@@ -66,5 +71,10 @@ def _counted(N: float, D: float, architecture: Architecture | None) -> list[Figu
     C = replace(C, value=exactly, low=exactly, high=exactly)
     if architecture is None:
         return [C]
-    each = constant(architecture.train_flops_per_token(), "FLOP/token")
-    return [C, product("flops_exact", "FLOP", [each, tokens], note=EXACT_CONVENTION)]
+    full = constant(architecture.train_flops_per_token(), "FLOP/token")
+    half = constant(architecture.train_flops_per_token(causal=True), "FLOP/token")
+    return [
+        C,
+        product("flops_exact", "FLOP", [full, tokens], note=EXACT_CONVENTION),
+        product("flops_causal", "FLOP", [half, tokens], note=CAUSAL_CONVENTION),
+    ]

@@ -62,6 +62,15 @@ def test_ours_has_meta_and_disclosed_hours_inside_its_band():
     assert ours["flops_exact"].value == pytest.approx(2.6254e12 * 15.6e12, rel=1e-4)
 
 
+def test_counts_carry_the_name_of_their_convention():
+    model = TABLES.model("llama3-405b")
+    e = estimate(architecture=model.architecture, n_tokens=1e12)
+    assert e["flops"].formula.endswith("(6ND)")
+    assert e["flops_exact"].formula.endswith("(6N + 12 L H d_h w)")
+    assert e["flops_causal"].formula.endswith("(6N + 12 L H d_h w, w = T/2 unless sliding)")
+    assert e["flops"].value < e["flops_causal"].value < e["flops_exact"].value
+
+
 def test_at_least_four_of_five_disclosed_runs_lie_inside_the_band():
     rows = [r for r in disclosed_runs() if r.run.confidence in "AB"]
     assert len(rows) >= 26
@@ -170,6 +179,10 @@ def test_no_device_is_an_h100_with_a_note():
         ({}, "n_tokens is missing"),
         ({"flops": 1e22, "n_devices": 0}, "n_devices must be a whole number from 1; got 0"),
         ({"flops": 1e22, "n_devices": 2.5}, "n_devices must be a whole number from 1; got 2.5"),
+        (
+            {"flops": 1e22, "n_devices": float("nan")},
+            "n_devices must be a whole number from 1; got",
+        ),
         ({"flops": 1e22, "preset": "x"}, r"preset must be one of \['cs229', 'measured', 'meta'\]"),
         ({"flops": 1e22, "preset": "cs229", "device": "a100"}, "gives the speed of h100-sxm; got"),
         ({"device_hours": -3}, "device_hours must be a positive finite number; got -3"),

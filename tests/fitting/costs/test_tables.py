@@ -107,6 +107,46 @@ def test_an_overlay_row_wins_and_says_so(tmp_path):
     assert estimate(flops=1e24, device="h100", today=TODAY).inputs["price"].value == 2.95
 
 
+def test_an_overlays_price_goes_by_any_name_of_the_device_and_is_checked(tmp_path):
+    row = "[[prices]]\ndevice='H100'\nkind='on-demand'\nusd_h={}\nprovider='p'\nas_of='2026'\n"
+    row += "source='s'\n"
+    e = estimate(flops=1e22, device="h100", tables=overlay(tmp_path, row.format(0.5)), today=TODAY)
+    assert e.inputs["price"].value == 0.5
+    assert "price_off_kind" in {n.code for n in e.warnings}
+    with pytest.raises(InputError, match="far from the on-demand rows"):
+        estimate(flops=1e22, device="h100", tables=overlay(tmp_path, row.format(0.001)))
+
+
+def test_an_overlays_constant_leaves_its_neighbours(tmp_path):
+    ours = overlay(
+        tmp_path,
+        """
+        [constants.utilisation.h100]
+        value = 0.40
+        low = 0.35
+        high = 0.45
+        as_of = 2026-10-01
+        source = "our last ten runs"
+        """,
+    )
+    assert estimate(flops=1e22, device="h100", tables=ours).inputs["utilisation"].low == 0.35
+    assert estimate(flops=1e22, device="a100", tables=ours).inputs["utilisation"].value == 0.35
+
+
+def test_an_overlays_preset_is_used(tmp_path):
+    ours = overlay(
+        tmp_path,
+        """
+        [presets.lab]
+        pue = 1.5
+        node_overhead = 1.2
+        as_of = "2026"
+        source = "our electrician"
+        """,
+    )
+    assert estimate(flops=1e22, preset="lab", device="h100", tables=ours).inputs["pue"].value == 1.5
+
+
 def test_an_overlay_adds_a_device_and_changes_one(tmp_path):
     ours = overlay(
         tmp_path,
@@ -140,6 +180,8 @@ def test_an_overlay_adds_a_device_and_changes_one(tmp_path):
          "source='s'\n"), "kind must be one of"),
         (("[[prices]]\ndevice='h100-sxm'\nkind='spot'\nusd_h='two'\nprovider='p'\nas_of='2026'\n"
          "source='s'\n"), "'two' is not a float"),
+        ("[constants.power_share]\nvalue = 0.8\n", "constants.power_share: source is missing"),
+        ("[[devices]]\nid='h100-sxm'\nsource='s'\nas_of='lately'\n", "as_of must be a year"),
         ("= 3", "overlay .*ours.toml"),
     ],
 )  # fmt: skip
