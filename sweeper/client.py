@@ -85,6 +85,10 @@ class Client:
     def runs(self, sweep_id: int | str, *, limit: int = 200) -> Iterator[Json]:
         return self._pages(f"/v1/sweeps/{sweep_id}/runs", {"limit": limit})
 
+    def measurements(self, sweep_id: int | str) -> Json:
+        """Every measured point of a sweep: {"items": [...]}, columns as in a CSV import."""
+        return self._json("GET", f"/v1/sweeps/{sweep_id}/measurements.json")
+
     def control(self, sweep_id: int | str, verb: str) -> Json:
         """`verb`: pause, resume, stop, cancel or retry."""
         return self._json("POST", f"/v1/sweeps/{sweep_id}/{verb}")
