@@ -79,11 +79,13 @@ def by_analysis(m: Measurements, flops: float, n_bootstrap: int, seed: int) -> A
 METHODS: dict[str, Callable[..., Answer]] = {"fit (chinchilla)": by_fit, "analyse": by_analysis}
 
 
-def rows(n_sweeps: int, n_bootstrap: int) -> Iterator[tuple[str, str, int, list[float]]]:
+def rows(n_sweeps: int, n_bootstrap: int, only: str) -> Iterator[tuple[str, str, int, list[float]]]:
     """Per design and method: refusals, then coverage and typical errors."""
     law = Chinchilla()
     for design, (budgets, *_) in DESIGNS.items():
         for name, method in METHODS.items():
+            if only not in f"{design} {name}":
+                continue
             rng = np.random.default_rng(1)
             hits, refused = [], 0
             for seed in range(n_sweeps):
@@ -91,7 +93,9 @@ def rows(n_sweeps: int, n_bootstrap: int) -> Iterator[tuple[str, str, int, list[
                 m = sweep(rng, theta, design)
                 C = 10 * budgets[-1]
                 true_n = law.log_optimum(theta, np.array([C]))[0, 0]
-                true_l = law.log_loss(theta, Points.at(np.exp(true_n), C / 6 / np.exp(true_n)))[0][0, 0]
+                true_l = law.log_loss(theta, Points.at(np.exp(true_n), C / 6 / np.exp(true_n)))[0][
+                    0, 0
+                ]
                 outcome = true_l + rng.normal(0, NOISE)  # one run at the true optimum
                 try:
                     n, low, high, loss, l_low, l_high = method(m, C, n_bootstrap, seed)
@@ -113,10 +117,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=200)
     parser.add_argument("--bootstrap", type=int, default=300)
+    parser.add_argument("--only", default="", help="part of a design's or method's name")
     args = parser.parse_args()
-    print("| design | method | refused | N* held | half-width | error | loss held | half-width | error |")
+    print(
+        "| design | method | refused | N* held | half-width | error | loss held | half-width | error |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
-    for design, name, refused, (n, nw, ne, loss, lw, le) in rows(args.sweeps, args.bootstrap):
+    for design, name, refused, (n, nw, ne, loss, lw, le) in rows(
+        args.sweeps, args.bootstrap, args.only
+    ):
         print(f"| {design} | {name} | {refused} | {100 * n:.0f} % | {100 * nw:.0f} % | {100 * ne:.0f} % "
               f"| {100 * loss:.0f} % | {100 * lw:.2f} % | {100 * le:.2f} % |", flush=True)  # fmt: skip
 

@@ -26,9 +26,13 @@ def sandwich(theta: Array, hessian: Array, problem: Problem) -> Array:
     if goal.robust:
         hessian = (J[0] * (_density(f[0] - problem.y, delta) * w)) @ J[0].T
     meat = (J[0] * (slope * w) ** 2) @ J[0].T * len(w) / max(len(w) - theta.size, 1)
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    free = np.flatnonzero(problem.bounds[0] < problem.bounds[1])
+    block = np.ix_(free, free)
+    values, vectors = np.linalg.eigh(((hessian + hessian.T) / 2)[block])
     inverse = (vectors / np.maximum(np.abs(values), 1e-10 * np.abs(values).max())) @ vectors.T
-    return np.asarray(inverse @ meat @ inverse)
+    out: Array = np.zeros(meat.shape)
+    out[block] = inverse @ meat[block] @ inverse
+    return out
 
 
 def _density(r: Array, delta: float) -> Array:

@@ -43,6 +43,7 @@ def fit(
     cluster: bool | None = None,
     scheme: bootstrap.Scheme | None = None,
     weights: Array | None = None,
+    fixed: Mapping[str, float] | None = None,
     allow_undecayed: bool = False,
 ) -> Fit:
     """Fit `law` to `m`.
@@ -57,6 +58,7 @@ def fit(
         cluster: resample whole groups; None: where `m.group` has repeated labels.
         scheme: of the bootstrap; None chooses by the number of clusters.
         weights: (R,) of the measurements; None: from `m.loss_se` where it is known, else 1.
+        fixed: coefficients that are known; A and B only together with their exponents.
         allow_undecayed: fit rows that were measured before the rate had decayed.
 
     Raises:
@@ -68,9 +70,9 @@ def fit(
             f"n_bootstrap must not be negative; got {n_bootstrap}", field="n_bootstrap"
         )
     chosen = law_named(law)
-    check(m, len(chosen.names), allow_undecayed=allow_undecayed)
+    check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)
-    setting = solve(m, chosen, goal, weights=weights)
+    setting = solve(m, chosen, goal, weights=weights, fixed=fixed)
     _refuse_bounds(chosen, setting)
     f = chosen.log_loss(setting.theta[None], setting.problem.x)[0][0]
     if n_bootstrap:
@@ -99,8 +101,7 @@ def _objective(m: Measurements, law: Law, name: str, delta: float | str | None) 
 
 
 def _refuse_bounds(law: Law, s: Search) -> None:
-    hit = [n for n, b in zip(law.names, s.found.at_bound[s.best], strict=True) if b]
-    if bad := [n for n in hit if n in law.essential]:
+    if bad := [n for n in diagnostics(s)["bounds_hit"] if n in law.essential]:
         raise RefusalError(
             f"the best {law.name} fit has {' and '.join(bad)} on the limit of what is searched: "
             f"these measurements do not determine it (widen the range of N and of D)",
@@ -124,7 +125,8 @@ def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:
     n = len(drawn.y) if drawn.y.ndim == 2 else len(drawn.weights)
     problem = replace(s.problem, y=drawn.y, weights=drawn.weights * s.problem.weights)
     found = minimise(problem, np.repeat(s.theta[None], n, axis=0), warm=True)
-    essential = [name in law.essential for name in law.names]
+    loose = problem.bounds[0] < problem.bounds[1]
+    essential = loose & [name in law.essential for name in law.names]
     ok = found.converged & ~found.at_bound[:, essential].any(axis=1)
     if ok.sum() < max(2, n // 2):
         raise RefusalError(

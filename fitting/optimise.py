@@ -10,6 +10,7 @@ Robust objectives are approached through wider deltas, each optimum starting the
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -90,9 +91,14 @@ def minimise(problem: Problem, theta: Array, *, warm: bool = False) -> Solution:
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [pool.submit(_through_stages, problem.rows(p), theta[p], warm=warm) for p in parts]
         done = [job.result() for job in jobs]
+    return join(done)
+
+
+def join(parts: Sequence[Solution]) -> Solution:
+    """The rows of several solutions in one."""
     names = ("theta", "value", "gradient", "converged", "at_bound", "hessian")
-    joined = {name: np.concatenate([getattr(s, name) for s in done]) for name in names}
-    return Solution(**joined, n_steps=max(s.n_steps for s in done))
+    joined = {name: np.concatenate([getattr(s, name) for s in parts]) for name in names}
+    return Solution(**joined, n_steps=max(s.n_steps for s in parts))
 
 
 def _through_stages(problem: Problem, theta: Array, *, warm: bool) -> Solution:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from fitting.fitted import Fit
 
 
+RIDGE = 1e3  # high / low of an interval
+NEARLY = 1.005  # of the best objective
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """`code` is for programs, `message` for people."""
@@ -56,6 +60,13 @@ def _search_notes(fit: "Fit") -> list[Note]:
         )
         for name in d["bounds_hit"]
     ]
+    for name in fit.coefficients:
+        low, high = fit.intervals[name]
+        if low > 0 and high / low > RIDGE and name not in d["bounds_hit"]:
+            found.append(Note("not_identified", f"{name} lies on a ridge: its 90 % interval is {low:.3g} to {high:.3g}; its profile says more"))  # fmt: skip
+    second = d["second_best_value"]
+    if second is not None and second < NEARLY * fit.objective_value:
+        found.append(Note("second_basin", f"another optimum is nearly as good: {second:.6g} against {fit.objective_value:.6g}"))  # fmt: skip
     if d["n_bootstrap_failed"]:
         found.append(Note("bootstrap_failures", f"{d['n_bootstrap_failed']} of {d['n_bootstrap']} resamples "
                           "had no optimum and are not in the intervals"))  # fmt: skip
