@@ -42,7 +42,7 @@ def run_job(
             return {"status": "stopped", "reason": "asked to stop"}
         step += 1
         say(folder, "STEP", step)
-        time.sleep(0.3 if spec.seed == SLOW else 0.02)
+        time.sleep(0.1 if spec.seed == SLOW else 0.02)
         _journal(folder, spec, step)
         if step % CHECKPOINT_EVERY == 0:
             checkpoint.write_text(str(step))
