@@ -117,7 +117,8 @@ def product(
         low=value * math.exp(-math.hypot(*down)),
         high=value * math.exp(math.hypot(*up)),
         unit=unit,
-        formula=f"{name} = {_formula(times, per)} = {text(value)} {unit}{note and f' ({note})'}",
+        formula=f"{name} = {_formula(times, per)} = {f'{text(value)} {unit}'.strip()}"
+        + (note and f" ({note})"),
         sources=_sources([*times, *per]),
     )
 

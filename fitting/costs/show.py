@@ -1,5 +1,6 @@
 """An estimate as text for people: a summary, and every figure with its formula and sources."""
 
+import re
 from collections.abc import Sequence
 
 from fitting.costs.compare import Checked, SideBySide
@@ -23,7 +24,7 @@ LABELS = {
     "usd_total": "Money in all",
     "energy_it_kwh": "Energy of the servers",
     "energy_kwh": "Energy at the meter",
-    "tco2e": "CO2e of electricity",
+    "tco2e": "CO2e",
     "tco2e_embodied": "CO2e of manufacture",
     "water_l": "Water",
 }
@@ -77,14 +78,14 @@ def threshold_line(c: Crossing) -> str:
 
 
 def explain(e: Estimate) -> str:
-    """Every figure: formula with its numbers filled in, band, sources."""
+    """Every figure: formula with its numbers filled in, band, and numbered sources below."""
+    notes: dict[str, int] = {}
     figures = {**e.inputs, **e.figures, **e.equivalences}
-    parts = [_explained(f) for f in figures.values()]
-    parts += [f"{e.goodput.formula}\n{_from(e.goodput.sources)}"] if e.goodput else []
-    parts += [
-        f"{threshold_line(c)}\n{_from((f'{c.row.source} ({c.row.as_of})',))}" for c in e.thresholds
-    ]
-    return "\n".join(parts)
+    parts = [_explained(f, notes) for f in figures.values()]
+    parts += [e.goodput.formula + _marks(e.goodput.sources, notes)] if e.goodput else []
+    for c in e.thresholds:
+        parts.append(threshold_line(c) + _marks((f"{c.row.source} ({c.row.as_of})",), notes))
+    return "\n".join([*parts, "", "Sources", *(f"[{n}] {s}" for s, n in notes.items())])
 
 
 def compared(s: SideBySide) -> list[tuple[str, ...]]:
@@ -169,12 +170,12 @@ def checked(rows: Sequence[Checked]) -> list[tuple[str, ...]]:
         "predicted",
         "band",
         "inside",
-        "utilisation",
+        "util.",
     )
     body: list[tuple[str, ...]] = [
         (
             r.run.id,
-            r.run.device,
+            re.sub(r"-\d+gb$", "", r.run.device),
             _scaled(r.run.device_h),
             _scaled(r.predicted.value),
             f"{_scaled(r.predicted.low)} – {_scaled(r.predicted.high)}",
@@ -225,13 +226,14 @@ def _memory(m: Memory) -> tuple[str, str]:
     return f"{m.bytes_per_device / GIB:,.1f} GiB, {verdict}", fewest + tp
 
 
-def _explained(f: Figure) -> str:
-    where = f"\n    band {band(f)}" if band(f) else ""
-    return f"{f.formula}{where}\n{_from(f.sources)}".rstrip()
+def _explained(f: Figure, notes: dict[str, int]) -> str:
+    return f.formula + (band(f) and f", band {band(f)}") + _marks(f.sources, notes)
 
 
-def _from(sources: Sequence[str]) -> str:
-    return "\n".join(f"    from {s}" for s in sources if s != "given")
+def _marks(sources: Sequence[str], notes: dict[str, int]) -> str:
+    """[1, 3], numbering sources as they come."""
+    numbers = [notes.setdefault(s, len(notes) + 1) for s in sources if s != "given"]
+    return f" {numbers}" if numbers else ""
 
 
 def _scaled(value: float) -> str:

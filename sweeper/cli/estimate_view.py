@@ -27,7 +27,8 @@ def show_comparison(tables: Tables, *, as_json: bool, published: bool) -> None:
         print_json(pair.to_dict())
         return
     _table(compared(pair))
-    OUT.print(f"Lecture to Meta: {pair.gap.sentence}.", markup=False, highlight=False)
+    why = (f"Lecture to Meta: {pair.gap.sentence}.", f"Meta to ours: {pair.to_ours.sentence}.")
+    OUT.print("\n".join(why), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_estimate(e: Estimate, served: dict[str, Any], *, explain: bool, as_json: bool) -> None:
@@ -56,7 +57,7 @@ def print_answer(a: Answer, *, explain: bool, as_json: bool) -> None:
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows[1:]:

@@ -50,7 +50,7 @@ def test_json_is_strict_and_complete(isoflop):
 def test_explain_shows_formulas_and_sources(isoflop):
     _, out, _ = isoflop("estimate", "--model", "llama3-405b", "--preset", "cs229", "--explain")
     assert "device_hours = flops 3.791e25 FLOP / (achieved 4e14 FLOP/s × 3,600 s/h)" in out
-    assert "from Stanford CS229 lecture" in out
+    assert "[1] Stanford CS229 lecture" in out
 
 
 def test_the_comparison_says_where_the_factor_of_two_comes_from(isoflop):
