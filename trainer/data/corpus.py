@@ -59,6 +59,11 @@ class Corpus:
         self.val = {d: self._open("val", d) for d in self.weights}
         self._all = Tokens([m for t in self.train.values() for m in t.maps], context)
 
+    @property
+    def n_windows(self) -> int:
+        """Of all training domains together."""
+        return self._all.n_windows
+
     def _open(self, split: Split, domain: str) -> Tokens:
         return Tokens(open_tokens(self.folder, self.manifest, split, domain), self.context)
 

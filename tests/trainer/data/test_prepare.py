@@ -1,0 +1,160 @@
+import gzip
+import json
+
+import pytest
+
+from fitting.errors import InputError
+from trainer.data.manifest import Manifest
+from trainer.data.prepare import prepare
+from trainer.data.shards import verify
+from trainer.data.sources import Document, installed
+from trainer.data.split import held_out_groups
+from trainer.data.tokenize import Bytes, load_tokenizer
+
+
+@pytest.fixture
+def texts(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for i in range(40):
+        (folder / f"{i}.txt").write_text(f"document {i}: " + "word " * (i + 1))
+    return folder
+
+
+def test_the_manifest_counts_what_was_written(tmp_path, texts):
+    made = prepare(tmp_path / "corpus", [texts], val_share=0.3)
+    loaded = Manifest.load(tmp_path / "corpus")
+    assert loaded == made
+    assert loaded.domains == ("docs",)
+    n_bytes = sum(p.stat().st_size for p in texts.iterdir())
+    tokens = loaded.n_tokens("train") + loaded.n_tokens("val")
+    assert tokens == n_bytes + 40  # one separator each
+    assert sum(s.n_documents for s in loaded.shards) == 40
+    verify(tmp_path / "corpus", loaded)
+
+
+def test_the_same_text_has_the_same_fingerprint(tmp_path, texts):
+    a = prepare(tmp_path / "a", [texts], val_share=0.3)
+    b = prepare(tmp_path / "b", [texts], val_share=0.3)
+    assert a.fingerprint == b.fingerprint
+    (texts / "0.txt").write_text("changed")
+    assert prepare(tmp_path / "c", [texts], val_share=0.3).fingerprint != a.fingerprint
+
+
+def test_duplicates_and_binaries_are_left_out_and_counted(tmp_path, texts):
+    (texts / "copy.txt").write_bytes((texts / "3.txt").read_bytes())
+    (texts / "zero.txt").write_bytes(b"a\0b")
+    (texts / "latin.txt").write_bytes(b"caf\xe9")
+    manifest = prepare(tmp_path / "corpus", [texts], val_share=0.3)
+    assert manifest.dropped == {"duplicate": 1, "contains byte 0": 1, "not UTF-8": 1}
+
+
+def test_max_bytes_stops_and_says_so(tmp_path, texts):
+    manifest = prepare(tmp_path / "corpus", [texts], val_share=0.3, max_bytes=1000)
+    assert 1000 <= manifest.n_tokens("train") < 1400
+    assert manifest.dropped["beyond max_bytes"] > 0
+
+
+def test_json_lines_and_parquet_name_their_domains(tmp_path):
+    rows = [{"text": f"number {i} " * 5, "domain": "odd" if i % 2 else "even"} for i in range(60)]
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as stream:
+        stream.writelines(json.dumps(r) + "\n" for r in rows)
+    manifest = prepare(tmp_path / "corpus", [tmp_path / "a.jsonl.gz"], val_share=0.3)
+    assert set(manifest.domains) == {"odd", "even"}
+
+
+def test_bpe_is_shorter_than_bytes_and_decodes_back(tmp_path, texts):
+    manifest = prepare(tmp_path / "corpus", [texts], tokenizer="bpe", vocab_size=300, val_share=0.3)
+    assert manifest.bytes_per_token() > 1.5
+    assert manifest.vocab_size <= 300
+    tokenizer = load_tokenizer(tmp_path / "corpus", "bpe")
+    assert tokenizer.fingerprint == manifest.tokenizer_fingerprint
+    text = "document 1: wörd\n"
+    (ids,) = tokenizer.encode([text.encode()])
+    assert ids[-1] == 0
+    assert tokenizer.decode(ids[:-1].tolist()) == text
+
+
+def test_bytes_decode_back():
+    (ids,) = Bytes().encode(["naïve".encode()])
+    assert Bytes().decode(ids.tolist()) == "naïve<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tokenizer": "words"}, "tokenizer must be 'bytes' or 'bpe'; got 'words'"),
+        ({"tokenizer": "bpe", "vocab_size": 100}, "vocab_size must be at least 257"),
+        ({"val_share": 2.0}, r"val_share must lie in \(0, 1\); got 2.0"),
+        ({"max_bytes": 0}, "max_bytes must be positive; got 0"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(tmp_path, texts, changes, message):
+    with pytest.raises(InputError, match=message):
+        prepare(tmp_path / "corpus", [texts], **changes)
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_inputs_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"inputs must be files or folders that exist; got .*nowhere"
+    ):
+        prepare(tmp_path / "corpus", [tmp_path / "nowhere"])
+
+
+def test_a_record_without_text_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"txt": "x"}\n')
+    with pytest.raises(InputError, match=r"needs a string field 'text'; .* record 0 has \['txt'\]"):
+        prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"])
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_no_text_for_a_split_is_refused(tmp_path, texts):
+    with pytest.raises(InputError, match="no text is left for the val split"):
+        prepare(tmp_path / "corpus", [texts / "1.txt"], val_share=1e-9)
+
+
+def test_a_missing_or_altered_corpus_is_refused(tmp_path, texts):
+    with pytest.raises(InputError, match=r"data must be a prepared corpus; .*isoflop data prepare"):
+        Manifest.load(tmp_path)
+    manifest = prepare(tmp_path / "corpus", [texts], val_share=0.3)
+    file = tmp_path / "corpus" / "manifest.json"
+    file.write_text(file.read_text().replace(manifest.shards[0].sha256, "0" * 64))
+    with pytest.raises(InputError, match="was altered"):
+        Manifest.load(tmp_path / "corpus")
+
+
+def test_an_altered_shard_is_noticed(tmp_path, texts):
+    manifest = prepare(tmp_path / "corpus", [texts], val_share=0.3)
+    shard = tmp_path / "corpus" / manifest.shards[0].file
+    shard.write_bytes(b"x" * shard.stat().st_size)
+    with pytest.raises(InputError, match=r"shard .* has SHA-256"):
+        verify(tmp_path / "corpus", manifest)
+
+
+def _documents(sizes):
+    return [
+        Document(domain="d", group=g, name=f"{g}/{i}", n_bytes=1_000_000)
+        for g, n in sizes.items()
+        for i in range(n)
+    ]
+
+
+def test_packages_are_held_out_whole_and_large_ones_never():
+    documents = _documents({"large": 500} | {f"small{i}": 1 for i in range(100)})
+    groups = held_out_groups(documents, 0.02)
+    assert "large" not in groups
+    assert len(groups) == 12  # the first to reach 2 % of 600 MB
+
+
+def test_a_domain_of_one_package_holds_out_nothing():
+    assert held_out_groups(_documents({"only": 3}), 0.5) == frozenset()
+
+
+@pytest.mark.slow
+def test_the_installed_packages_are_a_corpus(tmp_path):
+    manifest = prepare(tmp_path / "corpus", max_bytes=5_000_000)
+    assert {"python", "c-headers", "docs"} <= set(manifest.domains)
+    assert manifest.n_tokens("train") > 4_000_000
+    packages = {d.group for d in installed()}
+    assert set(manifest.held_out) < packages
