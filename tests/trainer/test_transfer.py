@@ -1,0 +1,64 @@
+"""CompleteP: activations move as much in wide and deep models as in small ones."""
+
+import math
+
+import pytest
+import torch
+
+from fitting.costs.architecture import Architecture
+from trainer.config import OptimizerSpec
+from trainer.models.lm import build
+from trainer.optim import make_optimizer
+from trainer.transfer import transfer
+
+
+def _moved(d_model: int, n_layer: int, kind: str) -> tuple[float, float]:
+    """RMS change of the last residual stream and of the logits over five steps."""
+    arch = Architecture(
+        n_layer=n_layer, d_model=d_model, n_head=d_model // 16, vocab_size=64, context=16
+    )
+    spec = OptimizerSpec(lr=0.01, transfer=kind, base_width=32, base_depth=2)  # type: ignore[arg-type]
+    model = build(arch, spec, seed=0)
+    optimizer = make_optimizer(model, spec)
+    x = torch.randint(0, 64, (8, 17), generator=torch.Generator().manual_seed(0))
+    before = _outputs(model, x)
+    for _ in range(5):
+        model.losses(x)[0].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    after = _outputs(model, x)
+    return tuple((a - b).square().mean().sqrt().item() for a, b in zip(after, before, strict=True))
+
+
+@torch.no_grad()
+def _outputs(model, x):
+    features, _ = model.body(model.embed(x[:, :-1]))
+    return features, model(x[:, :-1])
+
+
+@pytest.mark.parametrize(("d_model", "n_layer"), [(128, 2), (256, 2), (32, 8), (128, 8)])
+def test_coordinates_move_alike_at_every_width_and_depth(d_model, n_layer):
+    base = _moved(32, 2, "completep")
+    other = _moved(d_model, n_layer, "completep")
+    for a, b in zip(base, other, strict=True):
+        assert abs(math.log2(b / a)) < 1.0  # within a factor of two over 16 times the parameters
+
+
+def test_without_transfer_they_do_not():
+    base, other = _moved(32, 2, "none"), _moved(256, 8, "none")
+    assert max(abs(math.log2(b / a)) for a, b in zip(base, other, strict=True)) > 1.5
+
+
+def test_the_multipliers_are_those_of_the_paper():
+    arch = Architecture(n_layer=8, d_model=256, vocab_size=64, context=16)
+    t = transfer(arch, OptimizerSpec(lr=1.0, base_width=64, base_depth=4))  # m_N = 4, m_L = 2
+    assert (t.residual, t.logits) == (1 / 2, 1 / 4)
+    assert (t.hidden.lr, t.hidden.weight_decay, t.hidden.eps) == (1 / 4, 4.0, 1 / 8)
+    assert (t.embedding.lr, t.embedding.eps) == (1.0, 1 / 4)
+    assert (t.head.lr, t.vector.lr) == (1.0, 1.0)
+
+
+def test_at_the_base_shape_nothing_changes():
+    arch = Architecture(n_layer=4, d_model=64, vocab_size=64, context=16)
+    plain = transfer(arch, OptimizerSpec(lr=1.0, transfer="none"))
+    assert transfer(arch, OptimizerSpec(lr=1.0, base_width=64, base_depth=4)) == plain
