@@ -21,6 +21,10 @@ class FittedLaw:
         n = len(self.measurements) if self.measurements is not None else "unknown"
         return f"{self.fit.law} law fitted to {n} measurements ({self.fit.objective})"
 
+    @property
+    def closed_form(self) -> tuple[str, dict[str, float]]:
+        return self.fit.law, dict(self.fit.coefficients)
+
     def choose(
         self, flops: float, *, inference_tokens: float = 0.0, unique_tokens: float | None = None
     ) -> Choice:

@@ -63,6 +63,12 @@ class PublishedLaw:
     max_flops: float  # of the largest run it was fitted to
     source: str
 
+    @property
+    def closed_form(self) -> tuple[str, dict[str, float]]:
+        """The law's name in `fitting.laws.registry`, and its coefficients."""
+        names = ("E", "A", "B", "alpha", "beta")
+        return "chinchilla", {name: getattr(self, name) for name in names}
+
     def loss(self, N: float, D: float, unique_tokens: float | None = None) -> float:
         """L [nats/token]; tokens beyond `unique_tokens` repeat and count for less."""
         if unique_tokens is not None and unique_tokens < D:

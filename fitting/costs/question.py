@@ -6,7 +6,7 @@ that must repeat.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fitting.costs.budget import Resolved, parse_budget
 from fitting.costs.estimate import Estimate, estimate_with
@@ -17,6 +17,7 @@ from fitting.costs.rates import price
 from fitting.costs.tables import Tables
 from fitting.costs.workload import Workload
 from fitting.errors import InputError, RefusalError
+from fitting.split import Split, split
 
 N_BUDGETS, BUDGET_RATIO = 5, 10**0.5  # isoFLOP budgets, each so many times the one below
 SIZES = (0.35, 0.6, 1.0, 1.7, 2.9)  # times the size the law expects to be best
@@ -27,6 +28,9 @@ class Law(Protocol):
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def closed_form(self) -> tuple[str, dict[str, float]]: ...
 
     def choose(
         self, flops: float, *, inference_tokens: float = 0.0, unique_tokens: float | None = None
@@ -45,6 +49,7 @@ class Rung:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
     share: float  # of the whole budget
+    computed: Split  # the share with the least expected final loss, and how flat that is
     flops: Figure
     figures: dict[str, Figure]  # device_hours, days, usd, tco2e, …
     rungs: tuple[Rung, ...]
@@ -86,7 +91,7 @@ def ask(
     text: str,
     law: Law,
     *,
-    sweep_share: float | None = None,
+    sweep_share: float | Literal["computed"] | None = None,
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
     tables: Tables | None = None,
@@ -97,7 +102,8 @@ def ask(
     Args:
         text: such as "30 days on 10,000 h100"; see `fitting.costs.units.EXAMPLES`.
         law: `published_law("chinchilla-epoch")`, or `FittedLaw` of a sweep.
-        sweep_share: part of the compute for small runs; 3 days of 30 by default.
+        sweep_share: part of the compute for small runs; 3 days of 30 by default; "computed": the
+            share with the least expected loss of the final run, see `fitting.split`.
         inference_tokens: adds the variant that counts serving into the same budget.
         unique_tokens: adds the variant whose corpus holds only so many tokens.
 
@@ -106,7 +112,8 @@ def ask(
         RefusalError: the law cannot be extrapolated that far.
     """
     budget = parse_budget(text, tables=tables).to_flops(tables=tables, **assumptions)
-    share = _share(budget, sweep_share)
+    computed = _computed(law, budget.flops.value)
+    share = computed.share if sweep_share == "computed" else _share(budget, sweep_share)
     rest = 1 - share
     C = budget.flops
     choices = _choices(law, C.value * rest, inference_tokens, unique_tokens)
@@ -114,7 +121,7 @@ def ask(
     return Answer(
         budget=budget,
         law=law.source,
-        sweep=_sweep(budget, law, share),
+        sweep=_sweep(budget, law, share, computed),
         choices=choices,
         at_band=(law.choose(C.low * rest), law.choose(C.high * rest)),
         final=_final(budget, best),
@@ -130,6 +137,11 @@ def _share(budget: Resolved, stated: float | None) -> float:
             f"sweep_share must lie in (0, 1); got {share} (a percentage?)", field="sweep_share"
         )
     return float(share)
+
+
+def _computed(law: Law, flops: float) -> Split:
+    name, coefficients = law.closed_form
+    return split(flops, coefficients, law=name)
 
 
 def _choices(law: Law, flops: float, served: float, unique: float | None) -> dict[str, Choice]:
@@ -149,12 +161,18 @@ def _final(budget: Resolved, best: Choice) -> Estimate:
     return estimate_with(budget.rates, Workload(n_params=best.n_params, n_tokens=best.n_tokens))
 
 
-def _sweep(budget: Resolved, law: Law, share: float) -> Sweep:
+def _sweep(budget: Resolved, law: Law, share: float, computed: Split) -> Sweep:
     flops = product("flops", "FLOP", [budget.flops, _as_factor(share)])
     figures = price(budget.rates, flops)
     for people in ("usd_staff", "usd_total"):  # paid once, with the final run
         figures.pop(people, None)
-    return Sweep(share=share, flops=flops, figures=figures, rungs=rungs(law, flops.value))
+    return Sweep(
+        share=share,
+        computed=computed,
+        flops=flops,
+        figures=figures,
+        rungs=rungs(law, flops.value),
+    )
 
 
 def rungs(law: Law, flops: float) -> tuple[Rung, ...]:
@@ -180,6 +198,7 @@ def _as_factor(share: float) -> Figure:
 def _sweep_dict(sweep: Sweep) -> dict[str, Any]:
     return {
         "share": sweep.share,
+        "computed_share": {"value": sweep.computed.share, "flat": list(sweep.computed.flat)},
         "flops": sweep.flops.to_dict(),
         **{name: f.to_dict() for name, f in sweep.figures.items()},
         "runs": [

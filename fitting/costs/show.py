@@ -8,7 +8,7 @@ from fitting.costs.estimate import Estimate
 from fitting.costs.figures import Figure
 from fitting.costs.memory import GIB, Memory
 from fitting.costs.published import Choice
-from fitting.costs.question import Answer, Rung
+from fitting.costs.question import Answer, Rung, Sweep
 from fitting.costs.thresholds import Crossing
 
 LABELS = {
@@ -120,6 +120,7 @@ def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
         f"{a.budget.budget.text}: {human(C.value, 'FLOP')} ({band(C) or 'exactly'})",
         f"Law: {a.law}",
         f"Sweep: {sweep.share:.0%} of it, {', '.join([human(sweep.flops.value, 'FLOP'), *paid])}",
+        f"  ({_computed(sweep)})",
         *(_rung(r) for r in sweep.rungs),
         "Then train" + _over_band(a),
     ]
@@ -129,6 +130,13 @@ def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
         f"{name.replace('_', ' ')}: {n.message}" for name, c in a.choices.items() for n in c.notes
     ]
     return head, rows, notes
+
+
+def _computed(sweep: Sweep) -> str:
+    return (
+        f"computed, were the law's form certain: {sweep.computed.share:.2g} of it is best, up to "
+        f"{sweep.computed.flat[1]:.2g} costs less than .1 % of the final loss"
+    )
 
 
 def _over_band(a: Answer) -> str:

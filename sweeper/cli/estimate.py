@@ -109,7 +109,7 @@ def budget(
     question: Annotated[str, typer.Argument(help="Such as '30 days on 10,000 h100' or '$75M'.")],
     law: Annotated[Text, typer.Option(help="A published law; with --fit the law to fit.")] = None,
     fit: Annotated[Path | None, typer.Option(help="runs.csv: fit a law to it instead.")] = None,
-    sweep_share: Annotated[Number, typer.Option(help="For small runs; 3 days of 30.")] = None,
+    sweep_share: Annotated[Text, typer.Option(help="Of the compute, or computed; 3 of 30.")] = None,
     inference_tokens: Annotated[Text, typer.Option(help="To be served, in the budget.")] = None,
     unique_tokens: Annotated[Text, typer.Option(help="What the corpus holds.")] = None,
     device: Device = "",
@@ -138,7 +138,7 @@ def budget(
     answer = ask(
         question,
         chosen,
-        sweep_share=sweep_share,
+        sweep_share=_share(sweep_share),
         inference_tokens=parse_count(inference_tokens, field="inference_tokens")
         if inference_tokens
         else 0.0,
@@ -151,6 +151,14 @@ def budget(
     if plot is not None:
         _draw(plot, chosen, answer)
     print_answer(answer, explain=explain, as_json=as_json)
+
+
+def _share(text: str | None) -> Any:
+    """A number, "computed", or None for the lecture's rule."""
+    from fitting.costs.units import parse_count
+
+    known = text is None or text == "computed"
+    return text if known else parse_count(str(text), field="sweep_share")
 
 
 def _draw(path: Path, law: "Law", answer: "Answer") -> None:

@@ -84,6 +84,13 @@ def test_the_lectures_question():
     json.dumps(a.to_dict(), allow_nan=False)
 
 
+def test_the_sweeps_share_can_be_computed():
+    a = ask("1e21 flop", CHINCHILLA, sweep_share="computed")
+    low, high = a.sweep.computed.flat
+    assert low <= a.sweep.share == a.sweep.computed.share <= high < 0.1
+    assert a.final["flops"].value == pytest.approx(1e21 * (1 - a.sweep.share))
+
+
 def test_its_variants():
     a = ask("10,000 H100 for 30 days", CHINCHILLA, inference_tokens=1e13, unique_tokens=1e12)
     plain, served, limited = (a.choices[n] for n in ("plain", "inference_aware", "data_limited"))
@@ -125,6 +132,7 @@ def test_too_far_an_extrapolation_is_refused():
 
     class Shy:
         source = "a law that says no"
+        closed_form = CHINCHILLA.closed_form
 
         def choose(self, flops, **_):
             notes = (Note("too_far", "nobody has checked such extrapolations"),)

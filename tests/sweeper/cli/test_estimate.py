@@ -82,6 +82,9 @@ def test_what_to_train_on_a_budget(isoflop):
     code, out, _ = isoflop("budget", "10,000 H100 for 30 days", "--inference-tokens", "1e13")
     assert code == 0
     assert "Sweep: 10% of it" in out
+    assert "computed, were the law's form certain" in out
+    shared = isoflop("budget", "1e21 flop", "--sweep-share", "0.05", "--json")[1]
+    assert json.loads(shared)["sweep"]["share"] == 0.05
     assert "inference aware" in out
     d = json.loads(isoflop("budget", "5000usd", "--json")[1])
     assert {"sweep", "choices", "final_run", "whole_budget"} <= set(d)
