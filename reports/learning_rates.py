@@ -37,8 +37,8 @@ class Curves(NamedTuple):
 def curves(
     groups: tuple[str, ...] = ("gpt3", "llama1"),
     *,
-    base_lr: float = 1e-2,
-    base_width: float = 64,
+    base_lr: float,
+    base_width: float,
     tables: Tables | None = None,
 ) -> Curves:
     """Published rates beside base_lr x base_width / d_model, the rule of width transfer.

@@ -1,14 +1,10 @@
 """An estimate as text for people: a summary, and every figure with its formula and sources."""
 
-import re
 from collections.abc import Sequence
 
-from fitting.costs.compare import Checked, SideBySide
 from fitting.costs.estimate import Estimate
 from fitting.costs.figures import Figure
 from fitting.costs.memory import GIB, Memory
-from fitting.costs.published import Choice
-from fitting.costs.question import Answer, Rung, Sweep
 from fitting.costs.thresholds import Crossing
 
 LABELS = {
@@ -38,12 +34,12 @@ def human(value: float, unit: str) -> str:
         mantissa, exponent = f"{value:.3e}".split("e")
         return f"{mantissa}e{int(exponent)} {unit}"
     if unit == "USD":
-        return f"${_scaled(value)}"
+        return f"${scaled(value)}"
     if unit == "of the dense peak":
         return f"{value:.1%}"
     if unit in ("device-h", "kWh", "L"):
-        return f"{_scaled(value)} {unit}"
-    return f"{_plain(value)} {unit}".strip()
+        return f"{scaled(value)} {unit}"
+    return f"{plain(value)} {unit}".strip()
 
 
 def band(f: Figure) -> str:
@@ -68,7 +64,7 @@ def lines(e: Estimate) -> list[Line]:
     hidden |= set() if e.rates.assumptions.n_devices else {"days"}  # of one device: misleading
     ordered += [(n, f) for n, f in shown.items() if n in LABELS and n not in hidden]
     rows = [(_label(n, e), human(f.value, f.unit), band(f)) for n, f in ordered]
-    rows += [(f"  = {f.name}", _plain(f.value), band(f)) for f in e.equivalences.values()]
+    rows += [(f"  = {f.name}", plain(f.value), band(f)) for f in e.equivalences.values()]
     return rows + _extras(e)
 
 
@@ -86,117 +82,6 @@ def explain(e: Estimate) -> str:
     for c in e.thresholds:
         parts.append(threshold_line(c) + _marks((f"{c.row.source} ({c.row.as_of})",), notes))
     return "\n".join([*parts, "", "Sources", *(f"[{n}] {s}" for s, n in notes.items())])
-
-
-def compared(s: SideBySide) -> list[tuple[str, ...]]:
-    """Lecture, Meta and ours by row, the first row being the header."""
-    columns = (s.lecture, s.meta, s.ours)
-    names = (
-        "flops",
-        "utilisation",
-        "device_hours",
-        "days",
-        "usd",
-        "usd_staff",
-        "energy_kwh",
-        "tco2e",
-    )
-    rows = [("", "lecture", "Meta (its hours)", "ours"), ("Preset", *(_preset(c) for c in columns))]
-    for name in names:
-        found = [c.get(name) or c.inputs.get(name) for c in columns]
-        rows.append((LABELS[name], *(human(f.value, f.unit) if f else "–" for f in found)))
-        if found[-1] is not None and band(found[-1]):
-            rows.append(("", "", "", band(found[-1])))
-    rows.append(("CO2e disclosed", "", f"{s.disclosed_tco2e:,.0f} t", ""))
-    return rows
-
-
-def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
-    """The answer's first lines, a table of what to train by variant, and the laws' notes."""
-    C, sweep = a.budget.flops, a.sweep
-    time = "days" if a.budget.rates.assumptions.n_devices else "device_hours"
-    paid = [human(f.value, f.unit) for n, f in sweep.figures.items() if n in (time, "usd")]
-    head = [
-        f"{a.budget.budget.text}: {human(C.value, 'FLOP')} ({band(C) or 'exactly'})",
-        f"Law: {a.law}",
-        f"Sweep: {sweep.share:.0%} of it, {', '.join([human(sweep.flops.value, 'FLOP'), *paid])}",
-        f"  ({_computed(sweep)})",
-        *(_rung(r) for r in sweep.rungs),
-        "Then train" + _over_band(a),
-    ]
-    rows: list[tuple[str, ...]] = [("variant", "N*", "D*", "D*/N*", "loss", "verdict")]
-    rows += [_choice(name, c) for name, c in a.choices.items()]
-    notes = [
-        f"{name.replace('_', ' ')}: {n.message}" for name, c in a.choices.items() for n in c.notes
-    ]
-    return head, rows, notes
-
-
-def _computed(sweep: Sweep) -> str:
-    return (
-        f"computed, were the law's form certain: {sweep.computed.share:.2g} of it is best, up to "
-        f"{sweep.computed.flat[1]:.2g} costs less than .1 % of the final loss"
-    )
-
-
-def _over_band(a: Answer) -> str:
-    if not band(a.budget.flops):
-        return ":"
-    low, high = a.at_band
-    sizes, tokens = _range(low.n_params, high.n_params), _range(low.n_tokens, high.n_tokens)
-    return f" (N* {sizes}, D* {tokens} over the budget's band):"
-
-
-def _range(low: float, high: float) -> str:
-    return f"{_scaled(low)} – {_scaled(high)}"
-
-
-def _rung(r: Rung) -> str:
-    sizes = ", ".join(_scaled(n) for n in r.n_params)
-    return f"  {human(r.flops, 'FLOP')} each on N = {sizes}"
-
-
-def _choice(name: str, c: Choice) -> tuple[str, ...]:
-    spread = f" [{c.loss_interval[0]:.3f}, {c.loss_interval[1]:.3f}]" if c.loss_interval else ""
-    sizes = f" [{_range(*c.interval_n_params)}]" if c.interval_n_params else ""
-    return (
-        name.replace("_", " "),
-        _scaled(c.n_params) + sizes,
-        _scaled(c.n_tokens),
-        f"{c.n_tokens / c.n_params:.1f}",
-        f"{c.loss:.4f}{spread}",
-        c.verdict,
-    )
-
-
-def checked(rows: Sequence[Checked]) -> list[tuple[str, ...]]:
-    """Predicted against disclosed device-hours, the first row being the header."""
-    head: tuple[str, ...] = (
-        "run",
-        "device",
-        "disclosed",
-        "predicted",
-        "band",
-        "inside",
-        "util.",
-    )
-    body: list[tuple[str, ...]] = [
-        (
-            r.run.id,
-            re.sub(r"-\d+gb$", "", r.run.device),
-            _scaled(r.run.device_h),
-            _scaled(r.predicted.value),
-            f"{_scaled(r.predicted.low)} – {_scaled(r.predicted.high)}",
-            "yes" if r.inside else "NO",
-            f"{r.implied_utilisation:.2f}",
-        )
-        for r in rows
-    ]
-    return [head, *body]
-
-
-def _preset(e: Estimate) -> str:
-    return f"{e.rates.assumptions.preset}, {e.rates.n_devices:,} × {e.rates.device.id}"
 
 
 def _take(shown: dict[str, Figure], *names: str) -> list[tuple[str, Figure]]:
@@ -244,12 +129,12 @@ def _marks(sources: Sequence[str], notes: dict[str, int]) -> str:
     return f" {numbers}" if numbers else ""
 
 
-def _scaled(value: float) -> str:
+def scaled(value: float) -> str:
     for factor, letter in _SCALES:
         if abs(value) >= factor and (letter != "k" or abs(value) >= 1e5):
             return f"{value / factor:.4g}{letter}"
-    return _plain(value)
+    return plain(value)
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"

@@ -7,8 +7,9 @@ from rich.table import Table
 from fitting.costs.compare import disclosed_runs, side_by_side
 from fitting.costs.estimate import Estimate
 from fitting.costs.question import Answer
-from fitting.costs.show import answered, band, checked, compared, human, lines, threshold_line
+from fitting.costs.show import band, human, lines, threshold_line
 from fitting.costs.show import explain as explained
+from fitting.costs.show_tables import answered, checked, compared
 from fitting.costs.tables import Tables
 from sweeper.cli.common import OUT, print_json
 
