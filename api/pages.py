@@ -31,8 +31,8 @@ VERBS: dict[SweepState, tuple[str, ...]] = {
     SweepState.RUNNING: ("pause", "stop", "cancel"),
     SweepState.PAUSED: ("resume", "cancel"),
     SweepState.STOPPING: ("cancel",),
-    SweepState.FINISHED: ("retry",),
-    SweepState.FAILED: ("retry",),
+    SweepState.FINISHED: (),
+    SweepState.FAILED: (),
     SweepState.CANCELLED: (),
 }
 
@@ -58,7 +58,7 @@ def show_sweep(sweep_id: Id, session: Reading) -> HTMLResponse:
     part = _sweep(session, sweep)
     plan = sweep_sections.plan(part["sweep"].model_dump(mode="json"))
     law = law_of(session, sweep_id=sweep_id)
-    return html("sweep.html", **part, **law, plan=plan, verbs=VERBS[sweep.state])
+    return html("sweep.html", **part, **law, plan=plan, verbs=_verbs(part["sweep"]))
 
 
 @router.get("/live/sweeps/{sweep_id}")
@@ -104,6 +104,13 @@ def _sweeps(session: Session, cursor: str | None) -> dict[str, Any]:
     shown = page(found, N_SWEEPS, lambda sweep: sweeps.show(session, sweep))
     live = cursor is None and any(s.state not in SWEEP_OVER for s in shown.items)
     return {"sweeps": shown.items, "next_cursor": shown.next_cursor, "live": live}
+
+
+def _verbs(sweep: sweeps.SweepOut) -> tuple[str, ...]:
+    """What may be done now; retry where something failed."""
+    over = sweep.state in (SweepState.FINISHED, SweepState.FAILED)
+    retry = ("retry",) if over and sweep.progress.counts["failed"] else ()
+    return VERBS[sweep.state] + retry
 
 
 def _sweep(session: Session, row: Sweep) -> dict[str, Any]:

@@ -94,17 +94,24 @@ def percent(share: float | None) -> str:
     return DASH if share is None else f"{_digits(100 * share)} %"
 
 
+def moment(iso: str) -> str:
+    """An ISO 8601 time in UTC, to the second."""
+    return f"{iso[:19].replace('T', ' ')} UTC"
+
+
 def interval(bounds: Sequence[float | None] | None, form: str = "count") -> str:
     """`[low, high]` with the formatter named `form`; an open end is written as such."""
     if bounds is None:
         return DASH
+    if bounds[0] is not None and bounds[0] == bounds[1]:
+        return "exact"
     low, high = (None if b is None else FORMATS[form](b) for b in bounds)
     return f"{low or 'below'} … {high or 'unbounded'}"
 
 
 def _digits(value: float) -> str:
     """Three significant digits, no exponent."""
-    size = abs(value)
+    size = float(f"{abs(value):.3g}")  # 0.9996 is 1.00, not 1
     return (
         f"{value:.0f}"
         if size >= 100

@@ -33,7 +33,7 @@ def recommendation(r: Json) -> Section:
     """N*, D*, the loss to expect, and how much the choice of N matters."""
     loss, intervals = r["loss"], r["intervals"]
     facts = [
-        Fact(label="Budget", value=f"{f.power(r['flops'])} FLOP", note=VERDICTS[r["verdict"]]),
+        Fact(label="Budget, FLOP", value=f.power(r["flops"]), note=VERDICTS[r["verdict"]]),
         Fact(
             label="Parameters N*",
             value=f.count(r["n_params"]),
@@ -107,7 +107,7 @@ def _figure(name: str, figure: Json) -> tuple[str, ...]:
     scale, form = _form(name, figure["unit"])
     value, low, high = (figure[part] * scale for part in ("value", "low", "high"))
     unit = f" {figure['unit']}" if form in ("power", "coefficient") else ""
-    band = f.interval((low, high), form) if low < high else "exact"
+    band = f.interval((low, high), form)
     return (name, f.FORMATS[form](value) + unit, band, str(figure["formula"]))
 
 

@@ -23,9 +23,9 @@ def plan(sweep: Json) -> Section:
         facts=(
             Fact(label="Runs", value=str(progress["n_runs"])),
             Fact(
-                label="Compute",
-                value=f"{f.power(progress['flops'])} FLOP",
-                note=f"{f.power(progress['flops_done'])} FLOP done",
+                label="Compute, FLOP",
+                value=f.power(progress["flops"]),
+                note=f"{f.power(progress['flops_done'])} done",
             ),
             *(_fact(label, price["figures"].get(name), form) for label, name, form in PRICED),
         ),

@@ -36,13 +36,13 @@ def forecast(launch: Json) -> Section:
     return Section(
         title="Forecast against outcome",
         text=(
-            f"Sealed {launch['sealed_at']}, before run {launch['run_id']} was queued.",
+            f"Sealed {f.moment(launch['sealed_at'])}, before run {launch['run_id']} was queued.",
             f"SHA-256 of the forecast: {launch['forecast_sha256']}",
         ),
         facts=(
             Fact(label="Parameters", value=f.count(bet["n_params"])),
             Fact(label="Tokens", value=f.count(bet["n_tokens"])),
-            Fact(label="Compute", value=f"{f.power(bet['flops'])} FLOP"),
+            Fact(label="Compute, FLOP", value=f.power(bet["flops"])),
         ),
         notes=(_verdict(launch),),
         tables=(
