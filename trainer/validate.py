@@ -7,8 +7,6 @@ from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
 
-FAMILIES_HERE = ("transformer",)
-
 
 def validate(spec: RunSpec, manifest: Manifest) -> None:
     """The spec against the corpus and against what the families can build."""
@@ -63,12 +61,12 @@ def _check_tokens(spec: RunSpec, manifest: Manifest) -> None:
 
 
 def _check_shape(spec: RunSpec) -> None:
-    if spec.model.family not in FAMILIES_HERE:
+    if spec.model.family == "gpt2" and spec.model.gated:
         raise InputError(
-            f"model.family must be one of {FAMILIES_HERE}; got {spec.model.family!r}",
-            field="model.family",
+            "model.mlp must be 'gelu' or 'relu2' for family 'gpt2'; got 'swiglu'",
+            field="model.mlp",
         )
-    if spec.model.family != "lstm" and spec.model.d_head % 2:
+    if spec.model.family in ("transformer", "moe") and spec.model.d_head % 2:
         raise InputError(
             f"model.d_head must be even for rotary positions; got {spec.model.d_head} (change "
             f"d_model or n_head)",

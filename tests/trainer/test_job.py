@@ -7,6 +7,7 @@ import time
 import pytest
 
 from fitting.errors import InputError
+from trainer.config import ScheduleSpec
 from trainer.job import run_job
 from trainer.result import Result, read_lines
 
@@ -46,6 +47,33 @@ def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
     stopped = run_job(parts, spec, corpus_dir, should_stop=_after(stop_at))
     assert stopped.status == "stopped"
     resumed = run_job(parts, spec, corpus_dir)
+    assert resumed.measurements == whole.measurements
+    assert _losses(parts) == _losses(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"family": "lstm", "n_head": 1}},
+        {"model": {"family": "moe", "n_expert": 3, "top_k": 2}},
+        {"model": {"family": "gpt2", "mlp": "gelu"}},
+        {"model": {"mlp": "swiglu", "n_kv_head": 1, "tied": True}},
+        {"precision": "bf16"},
+        {"schedule": ScheduleSpec(cooldown="linear", cooldown_share=0.5)},
+        {"optimizer": {"z_loss": 1e-4, "transfer": "none"}},
+        {"data": {"mixture": (("python", 1.0), ("docs", 1.0))}},
+    ],
+    ids=str,
+)
+def test_every_family_precision_and_schedule_resumes_exactly(
+    tmp_path, make_spec, corpus_dir, changes
+):
+    spec = make_spec(**changes)
+    whole = run_job(tmp_path / "whole", spec, corpus_dir)
+    parts = tmp_path / "parts"
+    run_job(parts, spec, corpus_dir, should_stop=_after(4))
+    resumed = run_job(parts, spec, corpus_dir)
+    assert resumed.status == "finished"
     assert resumed.measurements == whole.measurements
     assert _losses(parts) == _losses(tmp_path / "whole")
 

@@ -83,11 +83,15 @@ class Mlp(nn.Module):
         self.down = nn.Linear(arch.d_ff, arch.d_model, bias=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        h_BTF = self.up(x_BTD)
-        if self.kind == "swiglu":
-            gate_BTF, h_BTF = h_BTF.chunk(2, dim=-1)
-            return self.down(F.silu(gate_BTF) * h_BTF)
-        return self.down(F.relu(h_BTF).square() if self.kind == "relu2" else F.gelu(h_BTF))
+        return self.down(activate(self.up(x_BTD), self.kind))
+
+
+def activate(h_BTF: Tensor, kind: str) -> Tensor:
+    """Halves the width when gated: the first half gates the second."""
+    if kind == "swiglu":
+        gate_BTF, h_BTF = h_BTF.chunk(2, dim=-1)
+        return F.silu(gate_BTF) * h_BTF
+    return F.relu(h_BTF).square() if kind == "relu2" else F.gelu(h_BTF)
 
 
 class RMSNorm(nn.Module):

@@ -1,8 +1,10 @@
-"""A language model: embedding, the family's body, final norm, head; and its loss.
+"""A language model: embedding, the family's body, head; and its loss.
 
 `build` is the only way to make one: seeded, with the initial values that `trainer.transfer`
 expects. Adding a family is one file and one line in `BODIES`.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
 from trainer.config import OptimizerSpec
+from trainer.models.gpt2 import Gpt2
+from trainer.models.lstm import Lstm
+from trainer.models.moe import Moe
 from trainer.models.transformer import Transformer
 from trainer.transfer import transfer
 
@@ -17,7 +22,8 @@ BRANCH_GAIN = 0.5  # initial outputs of residual branches, of 1/sqrt(fan-in)
 HEAD_GAIN = 0.4  # of 1/sqrt(base_width)
 TIED_STD = 0.05  # an embedding that is also the head
 
-BODIES: dict[str, type[Transformer]] = {"transformer": Transformer}
+Body = Callable[[Architecture, float], nn.Module]
+BODIES: dict[str, Body] = {"transformer": Transformer, "moe": Moe, "lstm": Lstm, "gpt2": Gpt2}
 
 
 class LM(nn.Module):
@@ -26,12 +32,10 @@ class LM(nn.Module):
     def __init__(self, arch: Architecture, optimizer: OptimizerSpec) -> None:
         super().__init__()
         scale = transfer(arch, optimizer)
-        body = BODIES[arch.family]
         self.arch, self.z_loss, self.logit_scale = arch, optimizer.z_loss, scale.logits
         self.base_width = optimizer.base_width
         self.embed = nn.Embedding(arch.vocab_size, arch.d_model)
-        self.body = body(arch, scale.residual)
-        self.norm = body.norm(arch)
+        self.body = BODIES[arch.family](arch, scale.residual)
         self.head = nn.Linear(arch.d_model, arch.vocab_size, bias=False)
         if arch.tied:
             self.head.weight = self.embed.weight
@@ -60,7 +64,7 @@ class LM(nn.Module):
 
     def _logits(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
         x_BTD, aux = self.body(self.embed(tokens_BT))
-        return self.head(self.norm(x_BTD) * self.logit_scale), aux
+        return self.head(x_BTD * self.logit_scale), aux
 
 
 def build(
@@ -88,6 +92,8 @@ def _initialise(model: LM) -> None:
     # CompleteP: the head's initial variance does not depend on width, the logits' factor does.
     model.head.weight.normal_(std=HEAD_GAIN * model.base_width**-0.5)
     model.embed.weight.normal_(std=TIED_STD if model.arch.tied else 1.0)
+    if model.arch.family == "gpt2":
+        model.get_parameter("body.position.weight").normal_(std=0.1)
 
 
 def _gain(name: str) -> float:
@@ -98,6 +104,6 @@ def kind_of(name: str, p: Tensor) -> str:
     """Group of `trainer.transfer` that a named parameter belongs to."""
     if p.ndim < 2:
         return "vector"
-    if name.startswith("embed."):
+    if name.startswith(("embed.", "body.position.")):
         return "embedding"
     return "head" if name.startswith("head.") else "hidden"

@@ -48,24 +48,14 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """x_BTD of embedded tokens → x_BTD, and no auxiliary loss."""
+    """x_BTD of embedded tokens → normalised x_BTD, and no auxiliary loss."""
 
     def __init__(self, arch: Architecture, residual: float) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(arch, residual) for _ in range(arch.n_layer))
+        self.norm = RMSNorm(arch.d_model)
 
     def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
         for block in self.blocks:
             x_BTD = block(x_BTD)
-        return x_BTD, None
-
-    @staticmethod
-    def norm(arch: Architecture) -> nn.Module:
-        return RMSNorm(arch.d_model)
-
-
-def check(arch: Architecture) -> str:
-    """Why this shape cannot be built, or nothing."""
-    if arch.d_head % 2:
-        return f"d_head must be even for rotary positions; got {arch.d_head}"
-    return ""
+        return self.norm(x_BTD), None
