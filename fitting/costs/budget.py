@@ -42,6 +42,11 @@ _OF_A_DEVICE = ("device", "n_devices", "measured_flop_s", "measured_mfu", "power
                 "usd_per_device_h", "price_kind", "provider")  # fmt: skip
 
 
+_FOR = re.compile(  # 10,000 H100 for 30 days
+    r"(?P<what>\d[\w ,.×-]*?)\s+for\s+(?P<time>[\d,.]+ ?[a-z]+)(?P<more>.*)", re.IGNORECASE
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
     """What the text says: an amount, and the machine, place and contract if it names them."""
@@ -129,10 +134,8 @@ def parse_budget(text: str, *, tables: Tables | None = None) -> Budget:
     Raises:
         InputError: no amount, an unknown unit, device, region or word; field is "budget".
     """
-    found = re.fullmatch(
-        r"(?P<what>\d[\w ,.×-]*?)\s+for\s+(?P<time>[\d,.]+ ?[a-z]+)", text.strip(), re.IGNORECASE
-    )
-    plain = f"{found['time']} on {found['what']}" if found else text
+    found = _FOR.fullmatch(text.strip())
+    plain = f"{found['time']} on {found['what']} {found['more']}" if found else text
     amount = parse_amount(plain)
     budget = Budget(text=text, amount=amount.value, unit=amount.unit, device=amount.device)
     return _machine(budget, normal(amount.rest), tables or load_tables())

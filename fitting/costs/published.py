@@ -70,9 +70,9 @@ class PublishedLaw:
         return "chinchilla", {name: getattr(self, name) for name in names}
 
     def loss(self, N: float, D: float, unique_tokens: float | None = None) -> float:
-        """L [nats/token]; tokens beyond `unique_tokens` repeat and count for less."""
-        if unique_tokens is not None and unique_tokens < D:
-            N, D = self._effective(N, D, unique_tokens)
+        """L [nats/token]; tokens beyond `unique_tokens` repeat, parameters too many for them idle."""
+        if unique_tokens is not None:
+            N, D = self._effective(N, D, min(unique_tokens, D))
         return float(self.E + self.A * N**-self.alpha + self.B * D**-self.beta)
 
     def optimum(self, flops: float) -> tuple[float, float]:

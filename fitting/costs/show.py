@@ -101,7 +101,7 @@ def _extras(e: Estimate) -> list[Line]:
         every = f"MTBF {g.mtbf_h:.3g} h, a checkpoint every {g.interval_s:,.0f} s"
         rows.append(("Goodput at that size", f"{g.share:.1%}", every))
     if e.memory is not None:
-        rows.append(("Memory per device", *_memory(e.memory)))
+        rows.append((f"Memory per device, of {e.rates.n_devices:,}", *_memory(e.memory)))
     for who, row in e.project.items():
         money = row.get("usd") or row["device_hours"]
         rows.append((f"Whole project ({who})", human(money.value, money.unit), band(money)))

@@ -100,7 +100,7 @@ def _decomposed(a: Assumptions, tables: Tables, device: Device) -> Figure:
 def _family(tables: Tables, device: Device) -> tuple[Figure, tuple[Note, ...]]:
     if device.family != "other" and device.family in tables.constants["utilisation"]:
         share = tables.constant("utilisation", device.family, unit="of the dense peak")
-        return share.named("utilisation"), ()
+        return share.named("utilisation"), _stand_in(device)
     message = (
         f"nobody has disclosed device-hours of {device.id}: the median of other families is used; "
         "pass measured_mfu or measured_flop_s from a sweep"
@@ -113,6 +113,13 @@ def _family(tables: Tables, device: Device) -> tuple[Figure, tuple[Note, ...]]:
     ceiling = leaf("matmul ceiling", device.ceiling, "of the dense peak", source=source)
     share = tables.constant("ceiling_share", "other", name="share of the ceiling")
     return product("utilisation", "of the dense peak", [ceiling, share]), note
+
+
+def _stand_in(device: Device) -> tuple[Note, ...]:
+    if device.family != "cpu":
+        return ()
+    message = f"{device.id} stands for any core: pass measured_flop_s from a sweep on yours"
+    return (Note("assumed_speed", message),)
 
 
 def _check(a: Assumptions, device: Device, share: float, *, given: bool) -> tuple[Note, ...]:

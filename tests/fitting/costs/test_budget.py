@@ -55,6 +55,8 @@ def test_amounts_in_their_units(text, amount, unit):
     [
         ("30 days on 10,000 h100", {"device": "h100-sxm", "n_devices": 10_000}),
         ("10,000 H100 for 30 days", {"device": "h100-sxm", "n_devices": 10_000, "amount": 30}),
+        ("64 A100 for 2 weeks spot in us-central1",
+         {"n_devices": 64, "amount": 14, "price_kind": "spot", "region": "us-central1"}),
         ("30d@1024xh100-sxm", {"device": "h100-sxm", "n_devices": 1024}),
         ("12 h on 8 × A100 in Germany", {"device": "a100-sxm-80gb", "region": "deu"}),
         ("10 kUSD spot a100 in europe-west4",

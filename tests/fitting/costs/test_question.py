@@ -67,6 +67,18 @@ def test_repeated_tokens_count_for_less_and_never_for_nothing():
     assert losses[-1] == MUENNIGHOFF.loss(1e9, 1e11)
 
 
+@given(st.floats(1e8, 1e12), st.floats(1e9, 1e13), st.floats(1e9, 1e13))
+def test_the_published_laws_are_those_that_fits_use(N, D, U):
+    from fitting.laws.muennighoff import Muennighoff
+    from fitting.laws.protocol import ORIGIN, Points
+
+    law = Muennighoff()
+    published = {"E": 1.87, "A": 521, "B": 1488, "alpha": 0.353, "R_D": 15.387756, "R_N": 5.309743}
+    theta = law.theta({k: np.array([v]) for k, v in published.items()}, ORIGIN)
+    same = np.exp(law.log_loss(theta, Points.at(N, D, U))[0]).item()
+    assert MUENNIGHOFF.loss(N, D, unique_tokens=U) == pytest.approx(same)
+
+
 def test_the_lectures_question():
     a = ask("10,000 H100 for 30 days", CHINCHILLA, region="usa")
     assert a.sweep.share == pytest.approx(0.1)

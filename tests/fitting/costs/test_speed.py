@@ -45,6 +45,12 @@ def test_measured_flop_s_replaces_peak_and_utilisation(flop_s):
     assert e["device_hours"].value == pytest.approx(1e13 / flop_s / 3600)
 
 
+def test_a_core_nobody_measured_says_so():
+    assert "assumed_speed" in {n.code for n in estimate(flops=1e13, device="cpu-core").warnings}
+    measured = estimate(flops=1e13, device="cpu-core", measured_flop_s=5e10)
+    assert "assumed_speed" not in {n.code for n in measured.warnings}
+
+
 def test_fp8_is_a_modest_gain_and_never_two():
     f = utilisation(device="h100", precision="fp8")
     assert f.value == pytest.approx(0.26 * 1.2)
