@@ -105,13 +105,14 @@ def check(engine, settings, sweep_id, *, n_failures=0):
 POINTS = ("before_claim", "after_claim:2", "after_start", "before_result", "after_result")
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_dispatcher_killed_here_loses_nothing_and_repeats_nothing(
-    ask, dispatcher, engine, settings, point
+@pytest.mark.slow
+def test_a_dispatcher_killed_at_the_worst_moments_loses_nothing_and_repeats_nothing(
+    ask, dispatcher, engine, settings
 ):
-    sweep_id = ask(seeds=[0, 1])
-    dispatcher.start(fault=point)
-    assert dispatcher.process.wait(60) == -signal.SIGKILL
+    sweep_id = ask(seeds=[0, 1, 2])
+    for point in POINTS:
+        dispatcher.start(fault=point)
+        assert dispatcher.process.wait(60) == -signal.SIGKILL, point
     dispatcher.finish(sweep_id)
     check(engine, settings, sweep_id)
 
@@ -122,9 +123,9 @@ def test_a_dispatcher_killed_again_and_again_finishes_all_the_same(
 ):
     sweep_id = ask(seeds=[0, 1, 2, stub.SLOW])
     rng = random.Random(0)
-    for _ in range(6):
+    for _ in range(4):
         dispatcher.start()
-        time.sleep(rng.uniform(0.8, 2.5))
+        time.sleep(rng.uniform(0.5, 2.0))
         dispatcher.kill()
     dispatcher.finish(sweep_id)
     check(engine, settings, sweep_id)
@@ -183,23 +184,26 @@ def test_sigterm_with_drain_checkpoints_and_charges_nobody(ask, engine, settings
     assert set(steps.values()) == {1}  # not one step twice
 
 
-@pytest.mark.parametrize("moment", ["queued", "running", "finishing"])
-def test_a_cancelled_run_never_comes_back(ask, dispatcher, engine, settings, moment):
-    sweep_id = ask(sizes=[1e4], seeds=[stub.SLOW])
-    if moment != "queued":
-        n_lines = {"running": 4, "finishing": stub.N_STEPS}[moment]
-        dispatcher.start()
-        wait_for(lambda: len(stub.side_log(settings.runs)) > n_lines)
+@pytest.mark.slow
+def test_a_cancelled_run_never_comes_back(ask, dispatcher, engine, settings):
+    """Cancelled while queued, while running, and just before its end."""
+    one = {"sizes": [1e4]}
+    sweeps = {}
+    sweeps["queued"] = ask(**one, seeds=[7])
     with writing(engine) as session:
-        transitions.cancel_sweep(session, sweep_id)
-    if moment == "queued":
-        dispatcher.start()
-    wait_for(lambda: _state(engine, sweep_id) not in (RunState.QUEUED, RunState.RUNNING))
-    ended = _state(engine, sweep_id)
+        transitions.cancel_sweep(session, sweeps["queued"])
+    dispatcher.start()
+    for moment, n_tokens, n_lines in (("running", 2e6, 4), ("finishing", 3e6, stub.N_STEPS)):
+        sweeps[moment] = ask(**one, tokens=[n_tokens], seeds=[stub.SLOW])
+        before = len(stub.side_log(settings.runs))
+        wait_for(lambda n=before + n_lines: len(stub.side_log(settings.runs)) > n)
+        with writing(engine) as session:
+            transitions.cancel_sweep(session, sweeps[moment])
+        wait_for(lambda i=sweeps[moment]: _state(engine, i) is not RunState.RUNNING)
     dispatcher.kill()
     dispatcher.start()
     time.sleep(1.0)
-    assert _state(engine, sweep_id) is ended is RunState.CANCELLED
+    assert {_state(engine, i) for i in sweeps.values()} == {RunState.CANCELLED}
     assert all(files.lock_holder(folder) is None for folder in settings.runs.glob("*/"))
 
 

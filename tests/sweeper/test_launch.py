@@ -1,0 +1,164 @@
+"""A forecast sealed before its run, compared after; without any training."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitting.errors import InputError, RefusalError
+from store import conclusions
+from store.engine import reading, writing
+from store.models import Run
+from store.runs import list_runs
+from store.states import RunKind, RunState
+from sweeper import ingest, transitions
+from sweeper.launch import as_dict, canonical, launch, sha256
+
+COST = {
+    name: {"value": 1.0, "low": 0.5, "high": 2.0}
+    for name in ("device_hours", "usd_total", "energy_kwh", "tco2e")
+}
+RESULT = {
+    "n_params": 3.1e4,
+    "n_tokens": 5.2e6,
+    "loss": {"value": 2.0, "low": 1.95, "high": 2.05},
+    "verdict": "extrapolated",
+    "cost": {"device": "cpu-core", **COST},
+}
+
+
+@pytest.fixture
+def recommend(engine, ask):
+    """A recommendation resting on a sweep, as the web process stores it."""
+
+    def make(*, sweep=True, **changes) -> int:
+        sweep_id = ask() if sweep else None
+        result = RESULT | changes
+        flops = 6 * result["n_params"] * result["n_tokens"]
+        with writing(engine) as session:
+            fit = conclusions.add_fit(
+                session, sweep_id=sweep_id, law="auto", measurement_ids=[], result={}
+            )
+            return conclusions.add_recommendation(
+                session, fit_id=fit.id, flops=flops, result=result
+            ).id
+
+    return make
+
+
+def launched(engine, settings, recommendation_id, **how):
+    with writing(engine) as session:
+        made = launch(session, settings, recommendation_id, **how)
+        return as_dict(made, session.get_one(Run, made.run_id))
+
+
+def end(engine, run_id, loss=1.99):
+    with writing(engine) as session:
+        run = session.get_one(Run, run_id)
+        attempt = transitions.claim(session, run, worker="w", n_devices=2)
+        point = {
+            "n_params": run.n_params, "n_tokens": run.n_tokens, "loss": loss, "flops": run.flops,
+        }  # fmt: skip
+        ended = {"status": "finished", "measurements": [point], "train_seconds": 1800.0}
+        ingest.conclude(session, run, attempt, ended)
+
+
+def test_the_final_run_is_what_was_recommended_with_the_sweeps_recipe(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    bet = made["forecast"]
+    assert bet["n_params"] == pytest.approx(3.1e4, rel=0.1)
+    asked = 6 * RESULT["n_params"] * RESULT["n_tokens"]
+    assert bet["flops"] == pytest.approx(asked, rel=1e-3)  # the compute is the one asked for
+    with reading(engine) as session:
+        final = session.get_one(Run, made["run_id"])
+        point = list_runs(session)[0]
+        assert (final.kind, final.state) == (RunKind.FINAL, RunState.QUEUED)
+        assert final.spec["optimizer"] == point.spec["optimizer"]
+        assert final.spec["model"]["context"] == point.spec["model"]["context"]
+
+
+def test_the_outcome_is_set_beside_the_forecast(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    end(engine, made["run_id"])
+    with reading(engine) as session:
+        row = conclusions.get_launch(session, made["id"])
+        after = as_dict(row, session.get_one(Run, row.run_id))
+    outcome = after["outcome"]
+    assert outcome["loss"] == 1.99
+    assert outcome["inside"] is True
+    assert outcome["relative_error"] == pytest.approx(-0.005)
+    assert outcome["cost"]["device_hours"] == pytest.approx(1.0)  # 2 cores for half an hour
+    assert outcome["seal_intact"] is True
+    assert after["forecast"] == made["forecast"]
+    assert after["forecast_sha256"] == sha256(canonical(after["forecast"]))
+
+
+def test_an_outcome_outside_its_interval_says_so(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    end(engine, made["run_id"], loss=2.3)
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+    assert outcome["inside"] is False
+
+
+def test_an_altered_forecast_breaks_its_seal(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    with writing(engine) as session:
+        row = conclusions.get_launch(session, made["id"])
+        row.forecast_json = row.forecast_json.replace('"value":2.0', '"value":1.99')
+    end(engine, made["run_id"])
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+    assert outcome["seal_intact"] is False
+
+
+def test_launching_twice_is_launching_once(engine, settings, recommend):
+    recommendation = recommend()
+    one, two = (launched(engine, settings, recommendation) for _ in range(2))
+    assert one == two
+    end(engine, one["run_id"])
+    three = launched(engine, settings, recommendation)
+    assert (three["id"], three["state"]) == (one["id"], "finished")
+
+
+def test_a_run_whose_outcome_is_known_cannot_be_forecast(engine, settings, recommend, ask):
+    with reading(engine) as session:
+        assert list_runs(session) == []
+    ask(sizes=[1e4], tokens=[5e6])
+    with reading(engine) as session:
+        point = list_runs(session)[0]
+    end(engine, point.id)
+    again = recommend(n_params=float(point.n_params), n_tokens=float(point.n_tokens))
+    with pytest.raises(RefusalError, match="is finished already; a forecast sealed now"):
+        launched(engine, settings, again)
+
+
+def test_a_study_has_no_recipe_to_launch(engine, settings, recommend):
+    with pytest.raises(InputError, match=r"rests on a study, .* launch one that rests on a sweep"):
+        launched(engine, settings, recommend(sweep=False))
+
+
+def test_a_final_run_beyond_the_corpus_is_refused(engine, settings, recommend):
+    with pytest.raises(InputError, match="corpus holds 100000000"):
+        launched(engine, settings, recommend(n_tokens=1e10))
+
+
+def test_a_cancelled_launch_keeps_its_forecast_and_may_be_taken_up_again(
+    engine, settings, recommend
+):
+    recommendation = recommend()
+    made = launched(engine, settings, recommendation)
+    with writing(engine) as session:
+        transitions.cancel_launch(session, made["id"])
+        assert session.get_one(Run, made["run_id"]).state is RunState.CANCELLED
+    again = launched(engine, settings, recommendation)
+    assert (again["forecast_sha256"], again["state"]) == (made["forecast_sha256"], "queued")
+    assert again["cancelled_at"] is None
+
+
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_one_value_has_one_text(value):
+    backwards = dict(reversed(value.items()))
+    assert canonical(value) == canonical(backwards)
+    assert json.loads(canonical(value)) == value
