@@ -185,3 +185,19 @@ def test_a_count_that_cannot_be_meant_is_named(text):
 @given(st.floats(1e9, 1e30))
 def test_numbers_survive_being_written(flops):
     assert math.isclose(parse_amount(f"{flops!r} FLOP").value, flops)
+
+
+WORDS = st.sampled_from(
+    ["10", "1e30", "-3", "0", "1e-300", "$", "usd", "k", "M", "gpu-h", "days", "d", "on", "@", "x",
+     "h100", "spot", "in", "usa", "tCO2e", "MWh", "flop", "for", "of", ",", "1e308", "nan", "1,5"]
+)  # fmt: skip
+
+
+@given(st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=7).map(" ".join),
+                 st.lists(WORDS, max_size=7).map("".join)))  # fmt: skip
+def test_whatever_is_written_is_a_budget_or_a_sentence(text):
+    try:
+        flops = parse_budget(text).to_flops().flops
+    except InputError:
+        return
+    assert 0 < flops.low <= flops.value * (1 + 1e-12) < math.inf

@@ -191,3 +191,18 @@ def test_no_device_is_an_h100_with_a_note():
 def test_a_question_that_cannot_be_meant_is_named(kw, message):
     with pytest.raises(InputError, match=message):
         estimate(**kw)
+
+
+NUMBERS = ("flops", "device_hours", "measured_flop_s", "measured_mfu", "goodput", "discount", "pue",
+           "overhead_share", "headcount", "salary_usd", "g_per_kwh", "power_w", "usd_per_device_h",
+           "project_factor", "n_devices")  # fmt: skip
+
+
+@given(st.sampled_from(NUMBERS), st.one_of(st.floats(), st.integers()))
+def test_any_number_gives_finite_figures_or_a_sentence(name, value):
+    given_ = {"flops": 1e22, "device": "h100", "headcount": 1, "salary_usd": 1e5} | {name: value}
+    try:
+        d = estimate(**given_).to_dict()
+    except InputError:
+        return
+    json.dumps(d, allow_nan=False)
