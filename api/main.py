@@ -10,7 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from api import forms, health, metrics, openapi, pages, problems, static
+from api import forms, health, metrics, openapi, pages, present, problems, static
 from api.guard import LOCAL_HOSTS, MAX_BODY_BYTES, Guard
 from api.routes import (
     estimates,
@@ -41,7 +41,7 @@ def create_app(
     # The usual documentation pages load scripts from a CDN: this service works offline.
     app = FastAPI(title="isoflop", version=version("isoflop"), docs_url=None, redoc_url=None)
     app.state.engine, app.state.settings = engine, settings
-    problems.install(app)
+    problems.install(app, page=present.problem)
     metrics.install(app)
     app.add_middleware(Guard, hosts=hosts, max_body_bytes=max_body_bytes)
     for module in (*V1, health, static, pages, forms):

@@ -1,11 +1,12 @@
 """Errors as RFC 9457 problem details: one shape for every 4xx and 5xx, decided in one place."""
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
@@ -94,8 +95,11 @@ def of_refusal(error: RefusalError) -> JSONResponse:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Register the table below; everything that is not in it is a 500 without details."""
+def install(app: FastAPI, *, page: Callable[[JSONResponse], Response] | None = None) -> None:
+    """Register the table below; everything that is not in it is a 500 without details.
+
+    `page` turns a problem into HTML for those who came with a browser.
+    """
     table: dict[Any, Any] = {
         InputError: lambda _, e: of_input(e),
         RefusalError: lambda _, e: of_refusal(e),
@@ -107,7 +111,18 @@ def install(app: FastAPI) -> None:
         Exception: _of_bug,
     }
     for kind, handler in table.items():
-        app.add_exception_handler(kind, handler)
+        app.add_exception_handler(kind, _for_whom(handler, page))
+
+
+def _for_whom(handler: Any, page: Callable[[JSONResponse], Response] | None) -> Any:
+    def handle(request: Request, error: Exception) -> Response:
+        problem: JSONResponse = handler(request, error)
+        asks = "text/html" in request.headers.get("accept", "")
+        if page is None or not asks or request.url.path.startswith("/v1/"):
+            return problem
+        return page(problem)
+
+    return handle
 
 
 def _http_detail(error: HTTPException) -> str:
