@@ -130,7 +130,9 @@ def _pairs(rng: np.random.Generator, labels: NDArray[np.intp], n: int) -> Array:
 
 
 def interval(samples: Array, level: float = 0.9) -> tuple[float, float]:
-    """Percentile interval that holds `level` of the finite samples."""
+    """Percentile interval that holds `level` of the finite samples; NaN where there are none."""
+    if not np.isfinite(samples).any():
+        return float("nan"), float("nan")
     tail = 50 * (1 - level)
     low, high = np.nanpercentile(samples, [tail, 100 - tail])
     return float(low), float(high)

@@ -1,7 +1,6 @@
 """Standard errors without resampling: the sandwich H^-1 (sum psi^2 J J^T) H^-1."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -50,15 +49,17 @@ def draws(theta: Array, hessian: Array, problem: Problem, *, seed: int, n: int =
 
 
 def standard_errors(
-    theta: Array, hessian: Array, problem: Problem, coefficients: Callable[..., dict[str, Any]]
+    theta: Array,
+    hessian: Array,
+    problem: Problem,
+    coefficients: Callable[[Array], dict[str, Array]],
 ) -> dict[str, float]:
     """Delta method: errors of any function of theta."""
     steps = STEP * np.eye(theta.size)
-    law, centre = problem.law, problem.x.centre
-    high, low = (coefficients(law, theta + s * steps, centre) for s in (1, -1))
+    high, low = (coefficients(theta + s * steps) for s in (1, -1))
     cov = sandwich(theta, hessian, problem)
     out = {}
     for name in high:
-        slope = (high[name] - low[name]) / (2 * STEP)
-        out[name] = float(np.sqrt(max(slope @ cov @ slope, 0)))
+        slope = np.nan_to_num((high[name] - low[name]) / (2 * STEP))
+        out[name] = float(np.sqrt(np.maximum(slope @ cov @ slope, 0)))
     return out

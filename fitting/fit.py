@@ -11,7 +11,7 @@ from fitting.checks import check
 from fitting.covariance import draws, standard_errors
 from fitting.errors import InputError, RefusalError
 from fitting.fitted import Fit
-from fitting.laws.protocol import ORIGIN, Array, Centre, Law
+from fitting.laws.protocol import ORIGIN, Array, Law
 from fitting.laws.registry import law_named
 from fitting.measurements import Measurements
 from fitting.objectives import Objective, noise_delta, robust_sd
@@ -69,14 +69,13 @@ def fit(
         raise InputError(
             f"n_bootstrap must not be negative; got {n_bootstrap}", field="n_bootstrap"
         )
-    chosen = law_named(law)
+    chosen, groups = law_named(law), _clusters(m, cluster=cluster)
     check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)
     setting = solve(m, chosen, goal, weights=weights, fixed=fixed)
     _refuse_bounds(chosen, setting)
     f = chosen.log_loss(setting.theta[None], setting.problem.x)[0][0]
     if n_bootstrap:
-        groups = _clusters(m, cluster=cluster)
         drawn = bootstrap.resample(
             setting.problem.y, f, n=n_bootstrap, jacobian=chosen.log_loss(setting.theta[None], setting.problem.x)[1][0],
             clusters=groups, scheme=scheme, seed=seed,
@@ -139,25 +138,32 @@ def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:
 
 def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
     law, centre = s.problem.law, s.problem.x.centre
-    point = law.coefficients(s.theta[None], centre)
+    top = float(m.flops.max())
+    point = _with_exponents(law, law.coefficients(s.theta[None], centre), top)
     samples = law.coefficients(drawn.theta, centre)
-    exponents = _exponents(law, point)[:, 0]
-    all_samples = {**samples, **dict(zip("ab", _exponents(law, samples), strict=True))}
+    known = {
+        k: v for k, v in _with_exponents(law, samples, top).items() if np.isfinite(point[k])[0]
+    }
+
+    def named(theta: Array) -> dict[str, Array]:
+        found = _with_exponents(law, law.coefficients(theta, centre), top)
+        return {k: found[k] for k in known}
+
     errors = (
-        {k: float(np.std(v)) for k, v in all_samples.items()}
+        {k: float(np.nanstd(v)) for k, v in known.items()}
         if drawn.origin != "covariance"
-        else standard_errors(s.theta, s.found.hessian[s.best], s.problem, _all_coefficients)
+        else standard_errors(s.theta, s.found.hessian[s.best], s.problem, named)
     )
     r = np.log(m.loss) - f
     goal = s.problem.objective
     made = Fit(
         law=law.name, objective=goal.name, delta=goal.delta, n_measurements=len(m),
-        coefficients={k: float(v[0]) for k, v in point.items()},
-        exponents={"a": float(exponents[0]), "b": float(exponents[1])},
+        coefficients={k: float(point[k][0]) for k in law.names},
+        exponents={k: float(point[k][0]) for k in "ab" if k in known},
         standard_errors=errors,
-        intervals={k: bootstrap.interval(v) for k, v in all_samples.items()},
+        intervals={k: bootstrap.interval(v) for k, v in known.items()},
         objective_value=goal.reported(float(s.found.value[s.best]), len(m)),
-        residual_sd=max(robust_sd(r) * np.sqrt(len(r) / (len(r) - len(law.names))), 1e-9),
+        residual_sd=max(robust_sd(r) * np.sqrt(len(r) / max(len(r) - len(law.names), 1)), 1e-9),
         diagnostics={
             **diagnostics(s), "n_bootstrap": drawn.n, "n_bootstrap_failed": drawn.n_failed,
         },
@@ -167,18 +173,12 @@ def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
     return replace(made, warnings=fit_notes(made, m, r))
 
 
-def _exponents(law: Law, coefficients: Mapping[str, Array]) -> Array:
-    """a and b of N* ~ C^a, D* ~ C^b around the middle of the law, (2, B)."""
-    theta = law.theta(coefficients, ORIGIN)
-    C = np.array([1e20, 1.01e20])
-    log_n = law.log_optimum(theta, C)
-    a = (log_n[:, 1] - log_n[:, 0]) / np.log(1.01)
-    return np.stack([a, 1 - a])
-
-
-def _all_coefficients(law: Law, theta: Array, centre: Centre) -> dict[str, Array]:
-    found = law.coefficients(theta, centre)
-    return {**found, **dict(zip("ab", _exponents(law, found), strict=True))}
+def _with_exponents(law: Law, found: Mapping[str, Array], flops: float) -> dict[str, Array]:
+    """Coefficients (B,), and a and b of N* ~ C^a, D* ~ C^b around `flops`."""
+    theta = law.theta(found, ORIGIN)
+    log_n = law.log_optimum(theta, flops * np.array([0.5, 2.0]))
+    a = (log_n[:, 1] - log_n[:, 0]) / np.log(4)
+    return {**found, "a": a, "b": 1 - a}
 
 
 def _ranges(m: Measurements) -> dict[str, tuple[float, float]]:

@@ -50,17 +50,9 @@ class Measurements:
     n_excluded: int = 0  # rows left out because `excluded_outlier` said so
 
     def __post_init__(self) -> None:
-        n_rows = len(self.n_params)
-        if not n_rows:
+        if not len(self.n_params):
             raise InputError("measurements need at least one row; got none", field="loss")
-        for name in array_names():
-            value = getattr(self, name)
-            if value is not None and len(value) != n_rows:
-                raise InputError(
-                    f"every column needs one value per row; n_params has {n_rows} and "
-                    f"{name} has {len(value)}",
-                    field=name,
-                )
+        _check_lengths({n: v for n in array_names() if (v := getattr(self, n)) is not None})
         for name in POSITIVE:
             _check_positive(getattr(self, name), name)
 
@@ -88,6 +80,7 @@ class Measurements:
                     f"column {name} is missing; the columns found are {', '.join(columns)}",
                     field=name,
                 )
+        _check_lengths(table)
         keep = _kept_rows(table, keep_excluded=bool(meta.pop("keep_excluded", False)))
         arrays: dict[str, Any] = {
             n: _convert(table[n], n)[keep]
@@ -140,6 +133,17 @@ def array_names() -> list[str]:
     """Fields that hold one value per row."""
     meta = {"loss_unit", "tokenizer", "n_convention", "source", "n_excluded"}
     return [f.name for f in fields(Measurements) if f.name not in meta]
+
+
+def _check_lengths(table: Mapping[str, Any]) -> None:
+    n_rows = len(table["n_params"])
+    for name, values in table.items():
+        if len(values) != n_rows:
+            raise InputError(
+                f"every column needs one value per row; n_params has {n_rows} and {name} has "
+                f"{len(values)}",
+                field=name,
+            )
 
 
 def _present(table: Mapping[str, Any], name: str) -> bool:

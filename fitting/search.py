@@ -13,7 +13,7 @@ from fitting.measurements import Measurements
 from fitting.objectives import Objective
 from fitting.optimise import Problem, Solution, join, minimise
 
-N_POLISHED = 24  # starts that are optimised; the others are only ranked
+N_POLISHED = 16  # starts that are optimised; the others are only ranked
 SAME_OPTIMUM = 1e-6  # relative difference in value
 RUN_SCATTER = 2e-3  # of ln L between seeds
 

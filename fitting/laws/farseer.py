@@ -21,16 +21,16 @@ SMALL = 1e-6
 
 
 class Farseer:
-    """Nine published coefficients, none of them essential: predictions are, they are not."""
+    """Nine coefficients (alpha, beta: their a, b), none essential: only their predictions are."""
 
     name = "farseer"
-    names: tuple[str, ...] = ("s", "q", "S", "B", "b", "Q", "A", "a", "E")
+    names: tuple[str, ...] = ("s", "q", "S", "B", "beta", "Q", "A", "alpha", "E")
     essential: tuple[str, ...] = ()
 
     def log_loss(self, theta: Array, x: Points) -> tuple[Array, Array]:
         s, q, S, B, b, Q, A, a, E = theta.T[:, :, None]
         (h_q, d_q), (h_b, d_b), (h_a, d_a) = (_bent(k, x.n) for k in (q, b, a))
-        log_d, at_centre = x.d + x.centre.log_d, np.exp(E) * x.centre.log_d
+        log_d, at_centre = x.d + x.centre.log_d, _safe_exp(E) * x.centre.log_d
         pull = np.exp(np.clip(E + A * h_a, -40, 4)) * log_d
         t_n = np.clip(S + s * h_q, -60, 60)
         t_d = np.clip(Q + B * h_b - pull + at_centre, -60, 60)
@@ -64,8 +64,8 @@ class Farseer:
         (s, S), (B, Q0), (A, E0) = (
             _published(*v, centre.log_n) for v in ((s, q, S), (B, b, Q), (A, a, E))
         )
-        Q0 = Q0 + np.exp(E) * centre.log_d
-        return {"s": s, "q": q, "S": S, "B": B, "b": b, "Q": Q0, "A": A, "a": a, "E": E0}
+        Q0 = Q0 + _safe_exp(E) * centre.log_d
+        return {"s": s, "q": q, "S": S, "B": B, "beta": b, "Q": Q0, "A": A, "alpha": a, "E": E0}
 
     def theta(self, coefficients: Mapping[str, Array], centre: Centre) -> Array:
         s, q, S, B, b, Q, A, a, E = (
@@ -75,7 +75,7 @@ class Farseer:
             (v * k * np.exp(k * centre.log_n), level + v * np.exp(k * centre.log_n))
             for v, k, level in ((s, q, S), (B, b, Q), (A, a, E))
         )
-        return np.stack([s, q, S, B, b, Q - np.exp(E) * centre.log_d, A, a, E], axis=1)
+        return np.stack([s, q, S, B, b, Q - _safe_exp(E) * centre.log_d, A, a, E], axis=1)
 
     def log_optimum(self, theta: Array, flops: Array) -> Array:
         law: Law = self
@@ -88,6 +88,11 @@ def _bent(k: Array, n: Array) -> tuple[Array, Array]:
     safe = np.where(np.abs(k) < SMALL, 1.0, k)
     value = np.where(np.abs(k) < SMALL, n * (1 + kn / 2), np.expm1(kn) / safe)
     return value, np.where(np.abs(k) < SMALL, n * n / 2, (n * np.exp(kn) - value) / safe)
+
+
+def _safe_exp(E: Array) -> Array:
+    """Some samples of a ridge have an exponent that no float holds; they predict nonsense anyway."""
+    return np.asarray(np.exp(np.minimum(E, 300.0)))
 
 
 def _published(slope: Array, power: Array, level: Array, mid: float) -> tuple[Array, Array]:

@@ -15,10 +15,10 @@ _FULL = Chinchilla()
 
 
 class Gadre:
-    """`E`, `a`, `b`, `eta` as in their fits: a N^eta + b 6^(eta/2) D^eta + E, eta < 0."""
+    """A, B, eta are a, b, eta' of their fits: L = A N^eta + B 6^(eta/2) D^eta + E, eta < 0."""
 
     name = "gadre"
-    names: tuple[str, ...] = ("E", "a", "b", "eta")
+    names: tuple[str, ...] = ("E", "A", "B", "eta")
     essential: tuple[str, ...] = ("eta",)
 
     def log_loss(self, theta: Array, x: Points) -> tuple[Array, Array]:
@@ -41,7 +41,7 @@ class Gadre:
     def coefficients(self, theta: Array, centre: Centre) -> dict[str, Array]:
         c = _FULL.coefficients(_widened(theta), centre)
         b = c["B"] * 6 ** (c["alpha"] / 2)
-        return {"E": c["E"], "a": c["A"], "b": b, "eta": -c["alpha"]}
+        return {"E": c["E"], "A": c["A"], "B": b, "eta": -c["alpha"]}
 
     def theta(self, coefficients: Mapping[str, Array], centre: Centre) -> Array:
         E, a, b, eta = (np.atleast_1d(coefficients[n]).astype(float) for n in self.names)
