@@ -111,9 +111,13 @@ class RunSpec:
     @property
     def n_tokens_processed(self) -> int:
         """Tokens trained on in all: the trunk once, and a cooldown for each horizon."""
-        share = self.schedule.cooldown_share
-        cool = sum(round(h * share) for h in self.horizons)
-        return self.n_tokens - round(self.n_tokens * share) + cool
+        cool = sum(h // self.batch_tokens - self.cooldown_start(h) for h in self.horizons)
+        return (self.cooldown_start(self.n_tokens) + cool) * self.batch_tokens
+
+    def cooldown_start(self, horizon: int) -> int:
+        """Step at which the branch to `horizon` [tokens] leaves the trunk; at least one cools."""
+        last = horizon // self.batch_tokens
+        return last - max(1, round(last * self.schedule.cooldown_share))
 
     @property
     def flops(self) -> float:

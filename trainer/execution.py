@@ -52,7 +52,7 @@ def find_device(device: str = "auto") -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = device.partition(":")
     n = torch.cuda.device_count()
-    if kind == "cpu" or (kind == "cuda" and int(index or 0) < n):
+    if device == "cpu" or (kind == "cuda" and (index or "0").isdigit() and int(index or 0) < n):
         return device
     found = ["cpu", *(f"cuda:{i}" for i in range(n))]
     raise InputError(

@@ -10,6 +10,7 @@ from fitting.costs.architecture import Architecture, Family, Mlp
 from fitting.errors import InputError
 
 MIN_PARAMS = 1_000
+MOE_EXPERTS, MOE_TOP_K = 8, 2
 # (below this width, multiples of): what hardware likes, and fine steps for small models
 _GRID = ((16, 2), (32, 4), (256, 8), (2048, 64), (math.inf, 128))
 # d_model / n_layer: 64 at GPT-2's 85M block parameters and 128 from 10B on, as in Llama; slowly
@@ -54,7 +55,7 @@ def architecture_for(
             family=family,
             mlp=mlp,
         )
-        for d_model in _widths(width)
+        for d_model in _widths(width, family)
     ]
     return min(shapes, key=lambda s: _misfit(s, n_params))
 
@@ -65,8 +66,8 @@ def n_layer_for(n_params: float) -> float:
     return max(2.0, float((n_params / 12 / aspect**2) ** (1 / 3)))
 
 
-def _widths(width: float) -> tuple[int, ...]:
-    grid = next(g for limit, g in _GRID if width < limit)
+def _widths(width: float, family: Family) -> tuple[int, ...]:
+    grid = 1 if family == "lstm" else next(g for limit, g in _GRID if width < limit)
     below = max(4, int(width // grid) * grid)
     return below, below + grid
 
@@ -86,9 +87,12 @@ def _shape(
         return Architecture(
             family=family, n_layer=n_layer, d_model=d_model, vocab_size=vocab_size, context=context
         )
-    rest = (n_params - vocab_size * d_model) / n_layer - 4 * d_model**2
+    n_active = MOE_TOP_K if family == "moe" else 1
+    router = d_model * MOE_EXPERTS if family == "moe" else 0
+    rest = (n_params - vocab_size * d_model) / n_layer - 4 * d_model**2 - router
     grid = 4 if d_model < 64 else 16 if d_model < 512 else 64
-    d_ff = round(rest / ((3 if mlp == "swiglu" else 2) * d_model) / grid) * grid
+    width_ff = rest / ((3 if mlp == "swiglu" else 2) * d_model * n_active)
+    d_ff = round(min(max(width_ff, 2 * d_model / n_active), 7 * d_model) / grid) * grid
     return Architecture(
         family=family,
         n_layer=n_layer,
@@ -96,8 +100,10 @@ def _shape(
         vocab_size=vocab_size,
         context=context,
         n_head=_n_head(d_model),
-        d_ff=min(max(d_ff, 2 * d_model), 7 * d_model),
+        d_ff=max(d_ff, grid),
         mlp=mlp,
+        n_expert=MOE_EXPERTS if family == "moe" else 0,
+        top_k=MOE_TOP_K if family == "moe" else 0,
     )
 
 

@@ -26,8 +26,7 @@ def segments(spec: RunSpec) -> tuple[Segment, ...]:
     out: list[Segment] = []
     here = 0
     for horizon in spec.horizons:
-        last = horizon // spec.batch_tokens
-        start = last - max(1, round(last * spec.schedule.cooldown_share))
+        last, start = horizon // spec.batch_tokens, spec.cooldown_start(horizon)
         if start > here:
             out.append(Segment(kind="trunk", first=here, last=start, horizon=horizon))
         out.append(Segment(kind="branch", first=start, last=last, horizon=horizon))

@@ -6,6 +6,7 @@ Every refusal is an InputError that names the field, the value found, and the re
 from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
+from trainer.data.mixture import Mixture
 
 
 def validate(spec: RunSpec, manifest: Manifest) -> None:
@@ -38,6 +39,10 @@ def _check_mixture(spec: RunSpec, manifest: Manifest) -> None:
                 f"data.mixture names domain {name!r}; the corpus has {list(manifest.domains)}",
                 field="data.mixture",
             )
+    try:
+        Mixture.of(dict(spec.data.mixture) or {"all": 1.0})
+    except ValueError as e:
+        raise InputError(f"data.mixture: {e}", field="data.mixture") from e
 
 
 def _check_tokens(spec: RunSpec, manifest: Manifest) -> None:
