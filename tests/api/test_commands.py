@@ -1,0 +1,112 @@
+"""Commands against a service of this process: what they print, and how they fail."""
+
+import json
+import threading
+
+import pytest
+import typer
+import uvicorn
+import yaml
+from typer.testing import CliRunner
+
+from fitting.errors import InputError
+from sweeper.cli.main import load
+
+
+@pytest.fixture
+def url(app, monkeypatch):
+    """A real server on a free port: commands and browsers need a socket."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    monkeypatch.setenv("ISOFLOP_URL", f"http://127.0.0.1:{port}")
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def isoflop():
+    """Run a command; its standard output. Errors come out as they are."""
+    runner, app = CliRunner(), load(typer.Typer())
+
+    def run(*args, code=0):
+        result = runner.invoke(app, [str(a) for a in args])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def spec_file(tmp_path, spec):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump(spec))
+    return file
+
+
+def test_the_life_of_a_sweep_on_the_command_line(url, isoflop, spec_file, answer_runs, tmp_path):
+    assert "5 runs, 20 measurements" in isoflop("plan", spec_file)
+    assert f"sweep 1: 5 runs; {url}/sweeps/1" in isoflop("sweep", "submit", spec_file, "--key", "k")
+    assert json.loads(isoflop("sweep", "submit", spec_file, "--key", "k", "--json"))["id"] == 1
+    assert "tiny" in isoflop("sweep", "list")
+    assert "sweep 1 is paused" in isoflop("sweep", "pause", 1)
+    isoflop("sweep", "resume", 1)
+    answer_runs()
+    assert json.loads(isoflop("sweep", "watch", 1, "--json"))["state"] == "finished"
+    assert len(json.loads(isoflop("sweep", "show", 1, "--json"))["runs"]) == 5
+    table = tmp_path / "out.csv"
+    assert "20 measurements" in isoflop("export", "--sweep", 1, "-o", table)
+    assert "20 measurements" in isoflop("import", table, "--study", "again")
+    assert isoflop("export", "--study", "again").count("\n") == 21
+    isoflop("report", "--sweep", 1, "-o", tmp_path / "report.html")
+    assert "<h2>Runs" in (tmp_path / "report.html").read_text()
+
+
+def test_launch_on_the_command_line(url, isoflop, answered, client):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"}
+    recommendation = client.post("/v1/recommendations", json=ask).json()
+    first = json.loads(isoflop("launch", "--recommendation", recommendation["id"], "--json"))
+    again = json.loads(isoflop("launch", "--recommendation", recommendation["id"], "--json"))
+    assert again == first
+    assert first["state"] == "queued"
+
+
+def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
+    monkeypatch.delenv("ISOFLOP_URL", raising=False)
+    monkeypatch.setenv("ISOFLOP_HOME", str(settings.home))
+    assert json.loads(isoflop("plan", spec_file, "--json"))["n_runs"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: x\nbudgets: [1e12", "neither YAML nor JSON"),
+        ("- 1\n- 2\n", "must hold an object"),
+        ("name: x\nbudget: [1e12]\nsizes: [1e4]\n", "unknown key 'budget'"),
+        ("name: x\nbudgets: [-1e12]\nsizes: [1e4]\n", "greater than 0"),
+    ],
+)
+def test_a_bad_spec_is_bad_input(url, isoflop, tmp_path, text, words):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=words):
+        isoflop("sweep", "submit", file)
+
+
+def test_yaml_numbers_without_a_dot_are_numbers(url, isoflop, tmp_path):
+    """YAML 1.1 reads 1e12 as text; people mean a number."""
+    file = tmp_path / "plain.yaml"
+    file.write_text("name: x\nbudgets: [1e11, 1e12]\nsizes: [1e4, 2e4]\n")
+    assert json.loads(isoflop("plan", file, "--json"))["n_points"] == 4
+
+
+def test_a_report_is_of_one_thing(isoflop, tmp_path):
+    with pytest.raises(InputError, match="give one of a CSV, --sweep and --study"):
+        isoflop("report", "-o", tmp_path / "x.html")
