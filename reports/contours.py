@@ -45,7 +45,7 @@ def plot(found: Surface, *, unit: str = "nats/token", ax: Axes | None = None) ->
     low, high = found.runs[:, 2].min(), found.runs[:, 2].max()
     levels = np.geomspace(max(found.loss.min(), low * 0.9), high * 1.05, 12)
     lines = ax.contour(found.N, found.D, found.loss, levels=levels, cmap="viridis", linewidths=1)
-    ax.clabel(lines, lines.levels[::2], fmt="%.3g", fontsize=7)
+    ax.clabel(lines, list(lines.levels)[::2], fmt="%.3g", fontsize=7)
     ax.plot(found.runs[:, 0], found.runs[:, 1], color=style.GREY, label="runs", **style.POINT)
     if len(found.ridge):
         ax.plot(*found.ridge.T, color=style.RED, lw=2, label="optimum for each compute")
@@ -54,4 +54,5 @@ def plot(found: Surface, *, unit: str = "nats/token", ax: Axes | None = None) ->
     ax.set(xlabel="Parameters N", ylabel="Training tokens D", title=f"Loss ({unit})")
     ax.title.set_fontsize(10)
     style.legend(ax, loc="lower right")
+
     return ax

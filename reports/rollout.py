@@ -39,7 +39,7 @@ def plot(found: Errors, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda v, _: f"×{v:.3g}")
     ax.xaxis.set_minor_formatter(lambda v, _: f"×{v:.3g}")
-    ax.tick_params(axis="x", which="minor", labelsize=8)
+    ax.tick_params(axis="x", which="both", labelsize=8)
     ax.set(xlabel="Held-out compute over the largest compute seen",
            ylabel="Predicted over measured least loss (%)")  # fmt: skip
     if found.by_approach:

@@ -53,8 +53,9 @@ def shades(n: int) -> list[tuple[float, float, float, float]]:
 
 
 def legend(ax: Axes, title: str = "", **options: Any) -> None:
-    """Small, without a frame."""
-    ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8, **options)
+    """Small, without a border."""
+    ax.legend(title=title, frameon=True, framealpha=0.8, edgecolor="none", fontsize=8,
+              title_fontsize=8, **options)  # fmt: skip
 
 
 def counts(ax: Axes, axis: str) -> None:

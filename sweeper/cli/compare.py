@@ -1,7 +1,108 @@
-"""Commands to come."""
+"""`isoflop compare a.csv b.csv` and `isoflop design`: two recipes; which runs to do next."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from sweeper.cli.common import OUT, print_json
+
+Json = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command()(compare)
+    app.command()(design)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Measurements of recipe a.")],
+    b: Annotated[Path, typer.Argument(help="Measurements of recipe b.")],
+    *,
+    law: Annotated[str, typer.Option(help="Fitted to both.")] = "chinchilla",
+    flops: Annotated[float | None, typer.Option(help="Where; default: the most both have.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples of each.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Two recipes at equal compute: slopes, offsets, crossing, and the compute one saves."""
+    from fitting.compare import compare as run
+    from sweeper.cli.laws import load
+
+    one, two = (load(path, keep_outliers=False) for path in (a, b))
+    found = run(one, two, law=law, flops=flops, n_bootstrap=bootstrap, seed=seed).to_dict()
+    if as_json:
+        print_json(found)
+        return
+    _show(found, a.stem, b.stem)
+
+
+def _show(found: dict[str, Any], a: str, b: str) -> None:
+    from sweeper.cli.tables import grid
+
+    table = grid(f"a = {a}, b = {b}, at {found['at_flops']:.3g} FLOP", "", "value", "90 % interval")
+    rows = (
+        ("loss of a", "loss_a"), ("loss of b", "loss_b"), ("loss of b over a", "loss_ratio"),
+        ("slope d ln L/d ln C of a", "slope_a"), ("slope of b", "slope_b"),
+        ("compute of b for a's loss, over a's", "compute_ratio"),
+        ("compute where they cross", "crossing_flops"),
+    )  # fmt: skip
+    for title, name in rows:
+        value = found[name]
+        if value is None:
+            table.add_row(title, "none", f"in {100 * found['crossing_share']:.0f} % of resamples")
+            continue
+        shown = ["never" if v is None else f"{v:.4g}" for v in value.values()]
+        table.add_row(title, shown[0], f"{shown[1]} … {shown[2]}")
+    OUT.print(table)
+    OUT.print(found["verdict"], highlight=False)
+
+
+def design(
+    csv: Annotated[Path | None, typer.Argument(help="What is measured already.")] = None,
+    *,
+    target: Annotated[float, typer.Option(help="Budget to be asked about [FLOP].")],
+    total: Annotated[
+        float | None, typer.Option(help="Sweep and final run together [FLOP].")
+    ] = None,
+    scatter: Annotated[float | None, typer.Option(help="Of ln L between equal runs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What the runs so far tell about a target, the cheapest next runs, and the best split."""
+    from fitting.advice import advise
+    from sweeper.cli.laws import load
+
+    m = load(csv, keep_outliers=False) if csv else None
+    found = advise(m, target=target, total=total, scatter=scatter)
+    if as_json:
+        print_json(found)
+        return
+    _show_design(found)
+
+
+def _show_design(found: dict[str, Any]) -> None:
+    from sweeper.cli.tables import count, grid, show_warnings
+
+    if now := found["now"]:
+        OUT.print(
+            f"at {found['target']:.3g} FLOP these runs tell N* within a factor "
+            f"{now['interval_factor']:.3g} (90 %); condition number {now['condition']:.2g}",
+            highlight=False,
+        )
+    if found["next_runs"]:
+        title = f"cheapest runs that halve the interval: {found['next_flops']:.3g} FLOP in all"
+        table = grid(title, "run", "N", "D", "FLOP", "factor after")
+        for i, run in enumerate(found["next_runs"], 1):
+            table.add_row(str(i), count(run["n_params"]), count(run["n_tokens"]),
+                          f"{run['flops']:.3g}", f"{run['interval_factor']:.3g}")  # fmt: skip
+        OUT.print(table)
+    if split := found["split"]:
+        low, high = split["flat"]
+        OUT.print(
+            f"of {found['total']:.3g} FLOP spend {100 * split['share']:.2g} % on the sweep (anything "
+            f"from {100 * low:.2g} to {100 * high:.2g} % costs at most .1 % of loss): expected final "
+            f"loss {split['loss']:.4f}",
+            highlight=False,
+        )
+    show_warnings(found["warnings"])

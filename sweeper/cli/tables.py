@@ -72,7 +72,7 @@ def _show_objectives(fit: Json, m: "Measurements") -> None:
     for name in NAMES:
         if name in found:
             c = found[name]
-            table.add_row(name, *(f"{v:.4g}" for v in c.coefficients.values()), f"{c.exponents['a']:.3f}")  # fmt: skip
+            table.add_row(name, *(f"{v:.4g}" for v in c.coefficients.values()), f"{c.exponents.get('a', float('nan')):.3f}")  # fmt: skip
     OUT.print(table)
 
 
