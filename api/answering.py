@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.measured import as_measurements, rows_of
-from fitting.analysis import Analysis
+from api.analyses import analysis_of
+from api.measured import used_by
 from fitting.costs.architecture import Architecture
 from fitting.costs.budget import parse_budget
 from fitting.errors import InputError, RefusalError
@@ -19,7 +19,6 @@ from fitting.measurements import Measurements
 from fitting.recommend import recommend
 from fitting.recommendation import Recommendation
 from store import conclusions
-from store.answers import FitRow
 from store.models import Run, Sweep
 from store.runs import attempts_of_run, list_runs
 from store.states import RunState
@@ -92,7 +91,7 @@ def context_of(session: Session, fit_id: int) -> Context:
     return Context(
         law=row.law,
         result=row.result,
-        measurements=_measurements(session, row),
+        measurements=used_by(session, row),
         model=runs[0].spec["model"] if runs else None,
         device=_device(session, sweep, runs) if sweep else {},
     )
@@ -113,14 +112,7 @@ def _recommend(context: Context, question: Question, flops: float) -> Recommenda
             "(fit law='chinchilla', and ask that)",
             field="inference_tokens" if question.inference_tokens else "unique_tokens",
         )
-    return Analysis.from_dict(context.result).recommend(flops)
-
-
-def _measurements(session: Session, row: FitRow) -> Measurements:
-    """The points the fit saw, not those that came later."""
-    used = set(row.measurement_ids)
-    rows = rows_of(session, sweep_id=row.sweep_id, study_id=row.study_id)
-    return as_measurements([r for r in rows if r["id"] in used], source=f"fit {row.id}")
+    return analysis_of(context.result).recommend(flops)
 
 
 def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:

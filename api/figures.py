@@ -1,54 +1,119 @@
-"""Which figures there are, and how each is drawn from what the database holds."""
+"""Which figures there are, and how each is drawn from what the database holds.
 
+`prepare` reads rows; the thunk it returns computes and draws, with no transaction open.
+"""
+
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.analyses import analysis_of
+from api.measured import used_by
 from fitting.errors import InputError
-from reports import training
-from store import curves, measurements, runs
+from fitting.fitted import Fit
+from fitting.isoflop import isoflop as find_minima
+from fitting.measurements import Measurements
+from reports import allocation, contours, frontier, isoflop, residuals, rollout, training
+from reports.render import figure_of
+from store import conclusions, curves, measurements, runs
+from store.answers import FitRow, Launch, RecommendationRow
 
 CAPTIONS = {
+    "isoflop": "Loss against size at each budget, with the minima of the parabolas.",
+    "frontier": "Loss against compute: every measurement, the frontier of every approach, the "
+    "forecast and the final run.",
+    "allocation": "Optimal size and tokens against compute, by every approach, and the final run.",
+    "rollout": "Errors of every approach on budgets it had not seen.",
+    "contours": "The fitted surface: loss over size and tokens, with the measurements.",
+    "residuals": "Residuals against size, tokens and compute.",
     "training": "Loss along the run.",
 }
-LAW_KINDS: tuple[str, ...] = ()
+OF_ANALYSIS = ("isoflop", "frontier", "allocation", "rollout")
+OF_LAW = ("isoflop", "contours", "residuals")
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """What a figure is of."""
-
-    run_id: int | None = None
-    fit_id: int | None = None
-
-    def need(self, name: str) -> int:
-        """Raises InputError: the figure is of something that was not named."""
-        value: int | None = getattr(self, name)
-        if value is None:
-            raise InputError(f"this figure needs {name}; got none", field=name)
-        return value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drawable:
-    """The numbers of a figure, and how to draw them: no session is open while that happens."""
+class Drawn:
+    """A figure and the numbers it was drawn from."""
 
     numbers: Any
-    draw: Callable[[], Axes]
+    figure: Figure
 
 
-def prepare(session: Session, kind: str, asked: Asked) -> Drawable:
-    """Raises NotFoundError or InputError: no such figure, run or fit."""
+Thunk = Callable[[], Drawn]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Final:
+    """What was asked of a law and what came of it, where it was launched."""
+
+    flops: float | None = None
+    size: tuple[float, float] | None = None  # C, N
+    outcome: tuple[float, float] | None = None  # C, L
+
+
+def kinds_of(law: str) -> tuple[str, ...]:
+    """The figures of a fit."""
+    return OF_ANALYSIS if law == AUTO else OF_LAW
+
+
+def prepare(
+    session: Session, kind: str, *, run_id: int | None = None, fit_id: int | None = None
+) -> Thunk:
+    """Raises NotFoundError or InputError: no such figure, run or fit. The thunk may refuse."""
     if kind not in CAPTIONS:
-        raise InputError(f"kind must be one of {sorted(CAPTIONS)}; got {kind!r}", field="kind")
-    return _training(session, asked)
+        raise InputError(f"kind must be one of {', '.join(CAPTIONS)}; got {kind!r}", field="kind")
+    if kind == "training":
+        return _training(session, _need("run_id", run_id, kind))
+    row = conclusions.get_fit(session, _need("fit_id", fit_id, kind))
+    if kind not in kinds_of(row.law):
+        raise InputError(
+            f"a fit with law {row.law!r} has the figures {', '.join(kinds_of(row.law))}; "
+            f"got {kind!r}",
+            field="kind",
+        )
+    m = used_by(session, row)
+    if kind == "isoflop":
+        return lambda: _drawn(isoflop, isoflop.curves(m, find_minima(m)), unit=m.loss_unit)
+    if row.law == AUTO:
+        return _of_analysis(kind, row.result, _final(session, row))
+    return _of_law(kind, row.result, m)
 
 
-def _training(session: Session, asked: Asked) -> Drawable:
-    run = runs.get_run(session, asked.need("run_id"))
+def _of_analysis(kind: str, result: dict[str, Any], final: Final) -> Thunk:
+    def draw() -> Drawn:
+        found = analysis_of(result)
+        if kind == "rollout":
+            return _drawn(rollout, rollout.curves(found))
+        if kind == "allocation":
+            return _drawn(
+                allocation, allocation.curves(found, target=final.flops, final=final.size)
+            )
+        numbers = frontier.curves(found, target=final.flops, outcome=final.outcome)
+        return _drawn(frontier, numbers, unit=found.measurements.loss_unit)
+
+    return draw
+
+
+def _of_law(kind: str, result: dict[str, Any], m: Measurements) -> Thunk:
+    def draw() -> Drawn:
+        fitted = Fit.from_dict(result)
+        if kind == "residuals":
+            return _drawn(residuals, residuals.curves(fitted, m))
+        return _drawn(contours, contours.curves(fitted, m), unit=m.loss_unit)
+
+    return draw
+
+
+def _training(session: Session, run_id: int) -> Thunk:
+    run = runs.get_run(session, run_id)
     points = [
         {"branch": p.branch, "n_tokens": p.n_tokens, "loss": p.loss}
         for p in curves.of_run(session, run.id)
@@ -56,5 +121,37 @@ def _training(session: Session, asked: Asked) -> Drawable:
     measured = [
         {"n_tokens": m.n_tokens, "loss": m.loss} for m in measurements.of_run(session, run.id)
     ]
-    found = training.curves(points, measured)
-    return Drawable(numbers=found, draw=lambda: training.plot(found))
+    return lambda: _drawn(training, training.curves(points, measured))
+
+
+def _final(session: Session, row: FitRow) -> Final:
+    """Of the newest launch, else of the newest question."""
+    made = session.scalars(
+        select(Launch)
+        .join(RecommendationRow, RecommendationRow.id == Launch.recommendation_id)
+        .where(RecommendationRow.fit_id == row.id)
+        .order_by(Launch.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if made is None:
+        asked = conclusions.list_recommendations(session, fit_id=row.id, limit=1)
+        return Final(flops=asked[0].flops if asked else None)
+    bet = json.loads(made.forecast_json)
+    came = json.loads(made.outcome_json) if made.outcome_json else {}
+    C = 6.0 * bet["n_params"] * bet["n_tokens"]
+    return Final(
+        flops=C,
+        size=(C, bet["n_params"]),
+        outcome=(came["flops"], came["loss"]) if "loss" in came else None,
+    )
+
+
+def _drawn(module: Any, numbers: Any, **options: Any) -> Drawn:
+    axes: Axes | tuple[Axes, ...] = module.plot(numbers, **options)
+    return Drawn(numbers=numbers, figure=figure_of(axes[0] if isinstance(axes, tuple) else axes))
+
+
+def _need(name: str, value: int | None, kind: str) -> int:
+    if value is None:
+        raise InputError(f"the figure {kind!r} needs {name}; got none", field=name)
+    return value

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.figures import CAPTIONS, LAW_KINDS
+from api.figures import CAPTIONS, kinds_of
 from api.measured import rows_of
 from api.routes import fits, launches, recommendations
 from reports.document import Figure, Section
@@ -35,15 +35,16 @@ def law_of(session: Session, *, sweep_id: int | None = None, study_id: int | Non
     found = conclusions.list_recommendations(session, fit_id=fit.id, limit=N_ANSWERS)
     return values | {
         "fit": fit,
-        "law": [_figures(fit.id), *law.law(fit.model_dump(mode="json"))],
+        "law": [_figures(fit.id, fit.law), *law.law(fit.model_dump(mode="json"))],
         "answers": [_answer(session, row, launchable=bool(sweep_id)) for row in found],
     }
 
 
-def _figures(fit_id: int) -> Section:
+def _figures(fit_id: int, law_name: str) -> Section:
     query = urlencode({"fit_id": fit_id})
     figures = tuple(
-        Figure(src=f"/v1/plots/{kind}.svg?{query}", caption=CAPTIONS[kind]) for kind in LAW_KINDS
+        Figure(src=f"/v1/plots/{kind}.svg?{query}", caption=CAPTIONS[kind])
+        for kind in kinds_of(law_name)
     )
     return Section(title=f"Law (fit {fit_id})", figures=figures)
 

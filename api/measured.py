@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from fitting.errors import InputError, RefusalError
 from fitting.measurements import Measurements
 from store import measurements, sweeps
+from store.answers import FitRow
 from store.models import Measurement
 
 # Our columns under the names that a CSV and `fitting` know them by.
@@ -66,6 +67,13 @@ def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measureme
         if all(v is not None for v in values):
             columns[name] = values
     return Measurements.from_columns(columns, source=source)
+
+
+def used_by(session: Session, fit: FitRow) -> Measurements:
+    """The points a fit saw, not those that came later."""
+    used = set(fit.measurement_ids)
+    rows = rows_of(session, sweep_id=fit.sweep_id, study_id=fit.study_id)
+    return as_measurements([r for r in rows if r["id"] in used], source=f"fit {fit.id}")
 
 
 def to_csv(rows: Iterable[dict[str, Any]]) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from api.figures import CAPTIONS, LAW_KINDS, Asked, Drawable, prepare
+from api.figures import CAPTIONS, Thunk, kinds_of, prepare
 from api.lawpage import N_ANSWERS, launch_of
 from api.routes import fits, launches, recommendations, runs, sweeps
 from fitting.errors import RefusalError
 from reports.assemble import Answer, of_sweep, of_table
 from reports.build import build
 from reports.document import Document, Figure
-from reports.render import figure_of, to_bytes
+from reports.render import to_bytes
 from store import conclusions
 from store import runs as store_runs
 from store import sweeps as store_sweeps
@@ -34,7 +34,7 @@ class Gathered:
     """A law and what was made of it, before anything is drawn."""
 
     fit: Json | None
-    drawables: dict[str, Drawable]
+    drawings: dict[str, Thunk]
     answers: tuple[Answer, ...]
 
 
@@ -77,12 +77,12 @@ def study_report(engine: Engine, study: Study) -> str:
 
 def _gather(session: Session, rows: Any) -> Gathered:
     if not rows:
-        return Gathered(fit=None, drawables={}, answers=())
+        return Gathered(fit=None, drawings={}, answers=())
     fit: FitRow = rows[0]
     found = conclusions.list_recommendations(session, fit_id=fit.id, limit=N_ANSWERS)
     return Gathered(
         fit=fits.show(fit).model_dump(mode="json"),
-        drawables={k: prepare(session, k, Asked(fit_id=fit.id)) for k in LAW_KINDS},
+        drawings={k: prepare(session, k, fit_id=fit.id) for k in kinds_of(fit.law)},
         answers=tuple(_answer(session, row) for row in found),
     )
 
@@ -100,13 +100,15 @@ def _draw(found: Gathered, about: str) -> tuple[Figure, ...]:
     if found.fit is None:
         return ()
     where = f"Fit {found.fit['id']} to {found.fit['n_measurements']} measurements of {about}; "
-    return tuple(
-        Figure(
-            svg=to_bytes(figure_of(drawable.draw()), "svg").decode(),
-            caption=f"{CAPTIONS[kind]} {where}isoflop {commit()}.",
-        )
-        for kind, drawable in found.drawables.items()
-    )
+    figures = []
+    for kind, draw in found.drawings.items():
+        try:
+            svg = to_bytes(draw().figure, "svg").decode()
+        except RefusalError:  # such as no budgets: the tables say what could be concluded
+            continue
+        caption = f"{CAPTIONS[kind]} {where}isoflop {commit()}."
+        figures.append(Figure(svg=svg, caption=caption))
+    return tuple(figures)
 
 
 def _provenance() -> tuple[tuple[str, str], ...]:

@@ -58,6 +58,13 @@ def hours(value: float | None) -> str:
     return f"{_digits(value / 24)} days" if value < 24 * 730 else f"{_digits(value / 8766)} years"
 
 
+def device_hours(value: float | None) -> str:
+    """Work, not time: minutes and hours, then thousands of hours, never days."""
+    if value is None or value < 48:
+        return hours(value)
+    return f"{count(value)} h"
+
+
 def usd(value: float | None) -> str:
     """Dollars: cents below ten, and what is below a cent said so rather than rounded to nothing."""
     if value is None:
@@ -129,6 +136,7 @@ FORMATS = {
     "loss": loss,
     "coefficient": coefficient,
     "hours": hours,
+    "device_hours": device_hours,
     "usd": usd,
     "mass": mass,
     "energy": energy,

@@ -1,6 +1,7 @@
 """/v1/plots: figures as SVG or PNG, and the numbers they are drawn from as JSON."""
 
 import json
+import math
 from dataclasses import asdict, is_dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -10,9 +11,9 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from api.deps import MAX_ID, EngineDep
-from api.figures import CAPTIONS, Asked, prepare
+from api.figures import CAPTIONS, prepare
 from api.problems import documented
-from reports.render import figure_of, to_bytes
+from reports.render import to_bytes
 from store.engine import reading
 
 router = APIRouter(prefix="/v1/plots", tags=["plots"])
@@ -52,24 +53,25 @@ def read_plot(
 ) -> Response:
     """A figure of a run or of a fit."""
     with reading(engine) as session:
-        drawable = prepare(session, kind, Asked(run_id=run_id, fit_id=fit_id))
+        draw = prepare(session, kind, run_id=run_id, fit_id=fit_id)
+    drawn = draw()
     if form == "json":
-        content: bytes = json.dumps(_plain(drawable.numbers), allow_nan=False).encode()
+        content: bytes = json.dumps(_plain(drawn.numbers), allow_nan=False).encode()
     else:
-        content = to_bytes(figure_of(drawable.draw()), form)
+        content = to_bytes(drawn.figure, form)
     return Response(content, media_type=MEDIA[form])
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses and arrays as JSON values; what is not finite as null."""
+    """Records and arrays as JSON values; what is not finite as null."""
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        value = asdict(value)
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

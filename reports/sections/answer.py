@@ -12,6 +12,7 @@ VERDICTS = {
     "extrapolated": "beyond what was measured",
     "refused": "the measurements cannot answer",
 }
+FIGURE = {"value", "low", "high", "unit", "formula", "sources"}
 SHAPE = (
     "n_params",
     "n_layer",
@@ -26,7 +27,13 @@ SHAPE = (
     "vocab_size",
     "context",
 )
-FORM_OF_UNIT = {"FLOP": "power", "device-h": "hours", "USD": "usd", "kWh": "energy"}
+FORM_OF_UNIT = {
+    "FLOP": "power",
+    "device-h": "device_hours",
+    "USD": "usd",
+    "kWh": "energy",
+    "L": "count",
+}
 
 
 def recommendation(r: Json) -> Section:
@@ -82,7 +89,7 @@ def _cell(name: str, value: Any) -> str:
 
 def cost(c: Json) -> Section:
     """Each figure with its band and the formula that gave it."""
-    figures = {n: v for n, v in c.items() if isinstance(v, Mapping) and "formula" in v}
+    figures = {n: v for n, v in c.items() if isinstance(v, Mapping) and v.keys() >= FIGURE}
     sources = sorted({source for figure in figures.values() for source in figure["sources"]})
     return Section(
         title="Cost",
@@ -106,7 +113,7 @@ def cost(c: Json) -> Section:
 def _figure(name: str, figure: Json) -> tuple[str, ...]:
     scale, form = _form(name, figure["unit"])
     value, low, high = (figure[part] * scale for part in ("value", "low", "high"))
-    unit = f" {figure['unit']}" if form in ("power", "coefficient") else ""
+    unit = f" {figure['unit']}" if form in ("power", "coefficient", "count") else ""
     band = f.interval((low, high), form)
     return (name, f.FORMATS[form](value) + unit, band, str(figure["formula"]))
 

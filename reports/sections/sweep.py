@@ -8,7 +8,7 @@ from reports.document import Fact, Note, Section, Table
 
 Json = Mapping[str, Any]
 PRICED = (
-    ("Device-hours", "device_hours", "hours"),
+    ("Device-hours", "device_hours", "device_hours"),
     ("Price", "usd_total", "usd"),
     ("Energy", "energy_kwh", "energy"),
     ("CO2e", "tco2e", "mass"),

@@ -8,7 +8,7 @@ from reports.document import Fact, Note, Section, Table
 
 Json = Mapping[str, Any]
 COSTS = (
-    ("device_hours", "Device-hours", "hours"),
+    ("device_hours", "Device-hours", "device_hours"),
     ("usd_total", "Price", "usd"),
     ("energy_kwh", "Energy", "energy"),
     ("tco2e", "CO2e", "mass"),

@@ -49,7 +49,7 @@ def _price(plan: Json) -> str:
     figures = (
         f"{plan['n_runs']} runs, {plan['n_points']} measurements",
         f"{f.power(plan['flops'])} FLOP",
-        f"{f.hours(plan['hours'])} of {plan['device']}",
+        f"{f.device_hours(plan['hours'])} of {plan['device']}",
         f.usd(plan["usd"]),
         f.energy(plan["energy_kwh"]),
         f"{f.mass(plan['tco2e'])} CO2e",

@@ -21,6 +21,7 @@ from reports import format as f
         ("hours", 25 / 60, "25 min"),
         ("hours", 3.2e-5, "0.12 s"),
         ("hours", 68.6 * 24, "68.6 days"),
+        ("device_hours", 622_229, "622k h"),
         ("usd", 0.0000956, "$9.6e-05"),
         ("usd", 52.65e6, "$52.6M"),
         ("mass", 3e-7, "0.3 g"),
