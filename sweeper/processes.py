@@ -120,6 +120,9 @@ class ProcessExecutor(Executor):
         return Need(n_cpus=self.n_cpus, n_gpus=self.n_gpus)
 
     def close(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.returncode = 0  # it outlives this process, so nobody here waits for it
         self._children.clear()
 
     def _forget(self, name: str) -> None:

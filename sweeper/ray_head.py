@@ -81,6 +81,7 @@ def ensure_head(home: Path, *, n_cpus: int | None = None) -> Head:
             stop_head(home)
             raise InputError(f"Ray did not start; {log} ends with: {log.read_text()[-800:]}")
         time.sleep(0.1)
+    child.returncode = 0  # it outlives this process, so nobody here waits for it
     address = address_file.read_text().strip()
     files.write_json(
         home / "ray.json", {"session_id": child.pid, "temp": str(folder), "address": address}

@@ -111,7 +111,7 @@ def up(settings: Settings, how: Up) -> None:
             )
         os.environ["ISOFLOP_HOME"] = str(settings.home)
         upgrade(make_engine(settings.url))
-        with _listening(how.host, how.port) as listener:
+        with listening(how.host, how.port) as listener:
             _supervise(settings, how, listener, told)
 
 
@@ -154,19 +154,19 @@ def _write_service_file(settings: Settings, url: str, children: Sequence[Child])
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as e:
-        raise InputError(
-            f"cannot listen on {host}:{port}: {e.strerror}; give another --port, or --port 0 for "
-            "any free one",
-            field="port",
-        ) from e
-    listener.listen(512)
-    with listener:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Raises InputError: the port is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(512)
+        except OSError as e:
+            raise InputError(
+                f"cannot listen on {host}:{port}: {e.strerror}; give another --port, or --port 0 "
+                "for any free one",
+                field="port",
+            ) from e
         yield listener
 
 

@@ -100,3 +100,4 @@ def service(engine, settings):  # noqa: F811
     yield made
     made.dispatcher.pace = Pace(drain_s=5)
     made.dispatcher.drain()
+    made.executor.close()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from store.settings import Settings
+from sweeper.executor import DEFAULT_PAYLOAD
 from sweeper.work import Work, work
 
 
@@ -14,8 +15,9 @@ def main() -> None:
     home, url, *rest = sys.argv[1:]
     how = Work(
         executor="ray" if "ray" in rest else "process",
-        payload="tests.sweeper.stub:run_job",
+        payload=DEFAULT_PAYLOAD if "real" in rest else "tests.sweeper.stub:run_job",
         n_cpus=2,
+        checkpoint_s=1.0,
         drain="drain" in rest,
     )
     work(Settings(home=Path(home), database_url=url), how)

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from store.control import Lease
 from store.engine import reading, writing
 from store.runs import attempts_of_run, list_runs
 from store.states import RunState
 from store.sweeps import get_sweep
 from sweeper import files, transitions
 from sweeper.faults import VARIABLE
+from sweeper.leader import LEASE
 from tests.sweeper import stub
 
 ROOT = Path(__file__).parents[2]
@@ -39,13 +41,24 @@ class Dispatcher:
             [*command, str(self.settings.home), url, *self.words],
             cwd=ROOT,
             env=os.environ | {VARIABLE: fault},
-            stdout=subprocess.DEVNULL,
         )
         return self.process
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def wait_until_in_charge(self):
+        """What dies from now on dies watched."""
+        with reading(self.engine) as session:
+            before = session.get_one(Lease, LEASE).epoch
+
+        def beats():
+            with reading(self.engine) as session:
+                lease = session.get_one(Lease, LEASE)
+                return lease.epoch > before and lease.n_beats > 1
+
+        wait_for(beats, limit_s=120)
 
     def finish(self, sweep_id, limit_s=90):
         """Until the sweep is over; starts the dispatcher again whenever it died."""

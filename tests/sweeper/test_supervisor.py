@@ -1,0 +1,91 @@
+"""`isoflop up` as a person starts it: supervised, killed in parts, stopped in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from fitting.errors import InputError
+from store.settings import Settings
+from sweeper import files
+from sweeper.client import Client
+from sweeper.supervisor import Child, down, listening
+from tests.sweeper.test_faults import wait_for
+from trainer.data.prepare import prepare
+
+
+@pytest.fixture
+def home(tmp_path):
+    """With a space in its path, and a little real text."""
+    home = tmp_path / "my home"
+    folder = home / "corpora" / "default"
+    prepare(folder, [Path(sqlalchemy.__file__).parent], max_bytes=1_000_000)
+    return home
+
+
+def service(home):
+    return files.read_json(home / "service.json") or {}
+
+
+@pytest.mark.slow
+def test_a_service_killed_in_parts_finishes_its_sweep_on_the_same_port(home):
+    settings = Settings(home=home)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sweeper.cli", "up", "--port", "0", "--executor", "process",
+         "--home", str(home)],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"ISOFLOP_DATABASE_URL": ""},
+    )  # fmt: skip
+    try:
+        wait_for(lambda: service(home), limit_s=60)
+        first = service(home)
+        with Client(first["url"]) as client:
+            wait_for(lambda: ready(client), limit_s=60)
+            spec = {"name": "a", "sizes": [4e3], "tokens": [2e5], "context": 64, "seeds": [0, 1],
+                    "recipe": {"eval_tokens": 4096}}  # fmt: skip
+            sweep = client.submit(spec, key="k")
+            os.kill(first["pids"]["api"], signal.SIGKILL)
+            wait_for(lambda: service(home).get("pids", {}).get("api") != first["pids"]["api"])
+            assert client.submit(spec, key="k")["id"] == sweep["id"]
+            os.kill(first["pids"]["dispatcher"], signal.SIGKILL)
+            wait_for(lambda: client.sweep(sweep["id"])["state"] == "finished", limit_s=120)
+            assert service(home)["url"] == first["url"]
+            counts = client.sweep(sweep["id"])["progress"]["counts"]
+            assert counts["finished"] == 2
+        assert down(settings)
+        assert process.wait(20) == 0
+        assert service(home) == {}
+        assert not down(settings)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ready(client):
+    try:
+        return client.ready()["status"] == "ready"
+    except Exception:  # noqa: BLE001  not yet
+        return False
+
+
+def test_a_child_that_dies_is_started_again_after_a_pause():
+    child = Child(name="a", command=[sys.executable, "-c", "raise SystemExit(3)"])
+    assert child.keep_alive()
+    child.process.wait()
+    assert not child.keep_alive()  # it fell; its time has not come
+    assert child.n_falls == 1
+    child.due_at = 0.0
+    assert child.keep_alive()
+    child.stop()
+
+
+def test_a_port_in_use_is_named_with_the_remedy():
+    with listening("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        said = pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}.*--port 0")
+        with said, listening("127.0.0.1", port):
+            pass
