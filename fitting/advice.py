@@ -12,7 +12,7 @@ from fitting.split import split
 
 # Besiroglu et al. 2024 (arXiv:2404.10102), Huber optimum: what is assumed before the first run.
 ASSUMED = {"E": 1.81722, "A": 477.826, "B": 2143.417, "alpha": 0.34731, "beta": 0.36717}
-N_SIZES, WIDTH = 15, 30.0  # candidates per budget, and how far from its optimum
+N_SIZES, WIDTH = 13, 8.0  # candidates per budget, and how far from its optimum
 STEPS = (1.0, 3.0, 10.0)  # candidate budgets over the largest measured
 SHARE_OF_TARGET = 0.1  # a candidate costs at most this
 

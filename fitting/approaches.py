@@ -34,7 +34,7 @@ TITLES: dict[str, str] = {
     "chinchilla": "3 Chinchilla law",
     "frontier": "valley (all budgets at once)",
 }
-MAX_REFITS = 200  # resamples of approaches that have no vectorised form
+MAX_REFITS = 100  # resamples of approaches that have no vectorised form
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,8 @@ from fitting.warnings import fit_notes
 
 __all__ = ["Fit", "fit"]
 
+ROUGH_DELTA = 3e-3  # of the fit whose residuals give delta "mad"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
@@ -91,7 +93,7 @@ def fit(
 
 def _objective(m: Measurements, law: Law, name: str, delta: float | str | None) -> Objective:
     if delta == "mad":
-        rough = solve(m, law, Objective(name="lad"))
+        rough = solve(m, law, Objective(delta=ROUGH_DELTA))
         f = law.log_loss(rough.theta[None], rough.problem.x)[0][0]
         return Objective(name=name, delta=noise_delta(np.log(m.loss) - f))
     if isinstance(delta, str):

@@ -14,6 +14,7 @@ from fitting.objectives import Objective
 from fitting.optimise import Problem, Solution, join, minimise
 
 N_POLISHED = 16  # starts that are optimised; the others are only ranked
+N_STRAIGHT = 6  # of them also without the wider deltas
 SAME_OPTIMUM = 1e-6  # relative difference in value
 RUN_SCATTER = 2e-3  # of ln L between seeds
 
@@ -55,7 +56,7 @@ def solve(
     problem, starts = pose(m, law, goal, weights=weights, fixed=fixed)
     few = starts[:N_POLISHED]
     # Through wider deltas to step over shallow basins, and straight, for what these step over too.
-    found = join([minimise(problem, few), minimise(problem, few, warm=True)])
+    found = join([minimise(problem, few), minimise(problem, few[:N_STRAIGHT], warm=True)])
     return Search(
         problem=problem, found=found, best=int(found.value.argmin()), n_ranked=len(starts)
     )

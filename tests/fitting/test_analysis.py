@@ -1,0 +1,140 @@
+"""All approaches on one sweep: agreement on clean data, trust by rollout, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fitting.analysis import Analysis, analyse
+from fitting.calibration import calibration
+from fitting.envelope import envelope
+from fitting.errors import InputError, RefusalError
+from fitting.measurements import Measurements
+from tests.fitting import simulated
+
+# Bytes of Python sources, context 128, fp32, one thread: C, N, loss in nats/byte. A quick trial of
+# tiny transformers, most of them some hundred steps long; the run at 1e13 was made afterwards.
+TRIAL = """
+1e11 10e3 2.177, 1e11 20e3 2.237, 1e11 33e3 2.447, 1e11 68e3 2.773,
+3e11 10e3 2.050, 3e11 20e3 1.975, 3e11 33e3 2.058, 3e11 68e3 2.343,
+1e12 10e3 1.970, 1e12 20e3 1.807, 1e12 33e3 1.783, 1e12 68e3 1.845, 1e12 164e3 2.089,
+3e12 33e3 1.680, 3e12 68e3 1.616, 3e12 115e3 1.637
+"""
+
+
+def trial():
+    rows = np.array([[float(v) for v in row.split()] for row in TRIAL.strip().split(",")])
+    C, N, L = rows.T
+    return Measurements.from_columns({"n_params": N, "n_tokens": C / 6 / N, "loss": L, "budget": C})
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return analyse(simulated.isoflops(noise=1e-3, half=4.0, n_sizes=7), n_bootstrap=100)
+
+
+def test_on_clean_data_every_approach_finds_the_exponent(clean):
+    for name in ("chinchilla", "frontier", "parabola", "akima"):
+        assert clean.approaches[name].exponent == pytest.approx(0.37 / 0.72, abs=0.05), name
+
+
+def test_the_recommendation_holds_the_truth(clean):
+    C = 3e20
+    r = clean.recommend(C)
+    assert r.n_params == pytest.approx(simulated.best_size(C), rel=0.1)
+    assert r.interval_n_params[0] < simulated.best_size(C) < r.interval_n_params[1]
+    best = simulated.best_size(C)
+    assert r.loss.low < simulated.loss(best, C / 6 / best) < r.loss.high
+    assert r.n_params * r.n_tokens * 6 == pytest.approx(C)
+    assert r.verdict == "extrapolated"
+
+
+def test_weights_add_up_and_the_trusted_one_has_the_largest(clean):
+    assert sum(clean.weights.values()) == pytest.approx(1)
+    assert clean.weights[clean.trusted] == max(clean.weights.values())
+    assert "predicted the largest budgets" in clean.why
+
+
+def test_it_trusts_the_frontier_where_the_additive_law_is_ten_per_cent_off():
+    # trained afterwards: 115k parameters at 1e13 FLOP ended at 1.448
+    a = analyse(trial(), n_bootstrap=200)
+    assert a.trusted == "frontier"
+    r = a.recommend(1e13)
+    assert r.loss.value == pytest.approx(1.448, rel=0.01)
+    assert r.loss.low < 1.448 < r.loss.high
+    assert a.approaches["chinchilla"].optimum(1e13)[1] > np.log(1.448 * 1.05)
+    assert r.flat_band[0] < 115e3 < r.flat_band[1]
+
+
+def test_runs_with_several_horizons_are_read_together():
+    a = analyse(simulated.trunks(noise=2e-3), n_bootstrap=100)
+    assert "envelope" in a.approaches
+    assert a.approaches["chinchilla"].fit.sample_origin == "parametric"
+    r = a.recommend(3e20)
+    assert r.interval_n_params[0] < simulated.best_size(3e20) < r.interval_n_params[1]
+
+
+def test_json_and_back_recommends_the_same(clean):
+    again = Analysis.from_dict(json.loads(json.dumps(clean.to_dict(), allow_nan=False)))
+    assert again.recommend(1e20).to_dict() == clean.recommend(1e20).to_dict()
+    json.dumps(clean.recommend(1e20).to_dict(), allow_nan=False)
+
+
+def test_far_beyond_the_sweep_the_verdict_is_refused(clean):
+    r = clean.recommend(1e25)
+    assert r.verdict == "refused"
+    assert r.warnings[0].code in {"too_far", "interval_too_wide"}
+
+
+def test_a_budget_that_cannot_be_meant(clean):
+    with pytest.raises(InputError, match="flops must be finite and positive; got -1"):
+        clean.recommend(-1)
+
+
+def test_a_ladder_at_constant_ratio_is_refused():
+    N = np.geomspace(1e8, 1e9, 12)
+    m = Measurements.from_columns({"n_params": N, "n_tokens": 20 * N, "loss": 2 + N**-0.1})
+    with pytest.raises(RefusalError, match=r"nearly the same D/N \(20\)"):
+        analyse(m)
+
+
+def test_undecayed_measurements_are_refused():
+    m = simulated.isoflops()
+    columns = m.to_columns() | {"decayed": [i > 2 for i in range(len(m))]}
+    with pytest.raises(RefusalError, match="3 of 20 measurements were taken before"):
+        analyse(Measurements.from_columns(columns))
+
+
+def test_what_an_approach_cannot_read_is_said():
+    a = analyse(simulated.isoflops(noise=1e-3), n_bootstrap=50)
+    assert "3 horizons each" in a.refused["envelope"]
+    assert any(n.code == "refused_envelope" for n in a.warnings)
+
+
+def test_the_envelope_needs_curves():
+    with pytest.raises(RefusalError, match="approach 1 needs 3 sizes with 3 horizons each; 0"):
+        envelope(simulated.isoflops())
+
+
+def test_the_envelope_of_dense_curves_has_the_right_exponent():
+    N, C = (
+        g.ravel() for g in np.meshgrid(np.geomspace(1e7, 1e10, 40), np.geomspace(1e18, 1e21, 40))
+    )
+    D = C / 6 / N
+    m = Measurements.from_columns(
+        {"n_params": N, "n_tokens": D, "loss": simulated.loss(N, D), "budget": C}
+    )
+    assert envelope(m).size.slope == pytest.approx(0.37 / 0.72, abs=0.02)
+
+
+def test_calibration_asks_about_every_larger_budget():
+    trials = calibration(
+        simulated.isoflops(noise=1e-3, budgets=np.geomspace(1e18, 1e20, 5)), n_bootstrap=50
+    )
+    assert len(trials) == 3
+    assert sum(t.held for t in trials) >= 2
+
+
+def test_calibration_needs_four_budgets():
+    with pytest.raises(RefusalError, match="a calibration needs 4 budgets; got 3"):
+        calibration(simulated.isoflops(budgets=np.geomspace(1e18, 1e19, 3)))

@@ -1,0 +1,113 @@
+"""From a law to an answer: the optimum, what is flat around it, and how far it may be trusted."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fitting.errors import InputError
+from fitting.fit import fit
+from fitting.measurements import Measurements
+from fitting.predict import predict_run
+from fitting.recommend import flat_band, recommend, regret
+from fitting.sensitivity import sensitivity
+from tests.fitting import simulated
+
+M = simulated.isoflops(noise=2e-3, n_sizes=7)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return fit(M, delta="mad", n_bootstrap=100)
+
+
+@settings(max_examples=15)
+@given(st.floats(18, 22), st.floats(0, 3))
+def test_the_budget_is_spent_exactly(exponent, served):
+    found = fit_once()
+    r = recommend(found, flops=10.0**exponent, inference_tokens=served * 1e9)
+    assert 6 * r.n_params * r.n_tokens + 2 * r.n_params * served * 1e9 == pytest.approx(
+        r.flops, rel=1e-9
+    )
+    assert r.n_params < 1.0001 * found.optimum(r.flops)[0]
+
+
+def fit_once(cache={}):  # noqa: B006
+    if not cache:
+        cache["fit"] = fit(M, delta="mad")
+    return cache["fit"]
+
+
+def test_no_other_size_in_the_flat_band_is_much_worse(fitted):
+    r = recommend(fitted, M, flops=1e20)
+    low, high = r.flat_band
+    assert low < r.n_params < high
+    assert regret(fitted, 1e20, [low, r.n_params, high]) == pytest.approx([0.02, 0, 0.02], abs=3e-3)
+    assert regret(fitted, 1e20, [low / 2])[0] > 0.02
+    assert flat_band(fitted, 1e20, r.n_params, 0.0, None) == r.flat_band
+
+
+def test_the_rollout_widens_the_interval_of_the_loss(fitted):
+    alone, tested = recommend(fitted, flops=1e21), recommend(fitted, M, flops=1e21)
+    assert tested.loss.high - tested.loss.low > alone.loss.high - alone.loss.low
+    assert "no_rollout" in {n.code for n in alone.warnings}
+
+
+@pytest.mark.parametrize(
+    ("flops", "verdict"), [(1e19, "supported"), (1e21, "extrapolated"), (1e24, "refused")]
+)
+def test_the_verdict_follows_the_distance(fitted, flops, verdict):
+    r = recommend(fitted, M, flops=flops)
+    assert r.verdict == verdict
+    assert json.dumps(r.to_dict(), allow_nan=False)
+
+
+def test_too_little_data_makes_a_smaller_corpus_epochs_and_says_so(fitted):
+    r = recommend(fitted, M, flops=1e21, unique_tokens=1e9)
+    assert "worth much less than new data" in next(
+        n.message for n in r.warnings if n.code == "repeated_data"
+    )
+
+
+def test_a_law_of_repetition_prefers_epochs_to_parameters_when_data_are_short():
+    # R_D* above R_N*: a repeated token is worth more than a parameter in excess.
+    columns = simulated.grid().to_columns()
+    base = Measurements.from_columns(columns | {"unique_tokens": columns["n_tokens"]})
+    found = fit(base, law="muennighoff", fixed={"R_D": 15.0, "R_N": 5.0})
+    plenty, short = (recommend(found, flops=1e21, unique_tokens=u) for u in (1e13, 1e9))
+    assert short.loss.value > plenty.loss.value
+    assert short.n_params < plenty.n_params
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"flops": 0.0}, "flops must be finite and positive; got 0.0"),
+        ({"flops": float("nan")}, "flops must be finite and positive; got nan"),
+        (
+            {"flops": 1e20, "inference_tokens": -1.0},
+            "inference_tokens must not be negative; got -1.0",
+        ),
+        ({"flops": 1e20, "unique_tokens": 0.0}, "unique_tokens must be positive; got 0.0"),
+    ],
+)
+def test_bad_questions_are_named(fitted, options, message):
+    with pytest.raises(InputError, match=message):
+        recommend(fitted, **options)
+
+
+def test_a_prediction_of_a_measured_run_is_supported(fitted):
+    p = predict_run(fitted, M, float(M.n_params[9]), float(M.n_tokens[9]))
+    assert p["verdict"] == "supported"
+    assert p["loss"]["low"] < M.loss[9] < p["loss"]["high"]
+    assert predict_run(fitted, M, 1e12, 1e14)["verdict"] == "refused"
+    with pytest.raises(InputError, match="params must be finite and positive; got 0"):
+        predict_run(fitted, M, 0.0, 1e9)
+
+
+def test_sensitivity_lists_objectives_and_laws():
+    found = sensitivity(M, 1e20)
+    assert {"objective lad", "law kaplan"} <= set(found["n_params"])
+    assert 0 < found["spread"]["log_n_params_sd"] < np.log(2)
