@@ -1,10 +1,6 @@
 """Gathers a report: rows to JSON in one transaction, drawings after it, then HTML."""
 
-import subprocess
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -17,6 +13,7 @@ from fitting.errors import RefusalError
 from reports.assemble import Answer, of_sweep, of_table
 from reports.build import build
 from reports.document import Document, Figure
+from reports.provenance import commit
 from reports.render import to_bytes
 from store import conclusions
 from store import runs as store_runs
@@ -113,15 +110,3 @@ def _draw(found: Gathered, about: str) -> tuple[Figure, ...]:
 
 def _provenance() -> tuple[tuple[str, str], ...]:
     return (("isoflop", commit()),)
-
-
-@cache
-def commit() -> str:
-    """Version, and the commit where this is a checkout."""
-    root = Path(__file__).parents[1]
-    asked = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
-    try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return version("isoflop")
-    return f"{version('isoflop')} at {said.stdout.strip()}"

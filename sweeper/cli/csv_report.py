@@ -1,7 +1,6 @@
 """A report of somebody's runs from a CSV: all approaches, their figures, and answers. No service."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from reports import allocation, frontier, isoflop, rollout
 from reports.assemble import Answer, of_table
 from reports.build import build
 from reports.document import Figure
+from reports.provenance import commit
 from reports.render import figure_of, to_bytes
 
 
@@ -26,13 +26,13 @@ def csv_report(csv: Path, *, budgets: Sequence[str], n_bootstrap: int, seed: int
     """
     m = Measurements.from_csv(csv)
     found = analyse(m, n_bootstrap=n_bootstrap, seed=seed)
-    about = f"{len(m)} measurements of {csv.name}; isoflop {version('isoflop')}."
+    about = f"{len(m)} measurements of {csv.name}; isoflop {commit()}."
     document = of_table(
         csv.stem,
         found.to_dict(),
         figures=_figures(found, about),
         answers=[Answer(recommendation=_answer(found, text)) for text in budgets],
-        provenance=(("isoflop", version("isoflop")), ("Source", csv.name)),
+        provenance=(("isoflop", commit()), ("Source", csv.name)),
     )
     return build(document)
 

@@ -1,32 +1,14 @@
 """Commands against a service of this process: what they print, and how they fail."""
 
 import json
-import threading
 
 import pytest
 import typer
-import uvicorn
 import yaml
 from typer.testing import CliRunner
 
 from fitting.errors import InputError
 from sweeper.cli.main import load
-
-
-@pytest.fixture
-def url(app, monkeypatch):
-    """A real server on a free port: commands and browsers need a socket."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    monkeypatch.setenv("ISOFLOP_URL", f"http://127.0.0.1:{port}")
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture
@@ -105,6 +87,15 @@ def test_yaml_numbers_without_a_dot_are_numbers(url, isoflop, tmp_path):
     file = tmp_path / "plain.yaml"
     file.write_text("name: x\nbudgets: [1e11, 1e12]\nsizes: [1e4, 2e4]\n")
     assert json.loads(isoflop("plan", file, "--json"))["n_points"] == 4
+
+
+def test_a_csv_is_reported_without_a_service(isoflop, reference_data, tmp_path):
+    csv, out = reference_data / "runs" / "llama3_isoflop.csv", tmp_path / "r.html"
+    isoflop("report", csv, "-o", out, "--budget", "1e22FLOP", "--bootstrap", 50)
+    html = out.read_text()
+    assert html.count("<figure>") == 4
+    assert "<h2>Recommendation" in html
+    assert "NLL" in html or "nats" in html  # the unit of the losses is part of the data
 
 
 def test_a_report_is_of_one_thing(isoflop, tmp_path):

@@ -91,3 +91,11 @@ def test_events_of_one_sweep_leave_out_the_others(client, spec):
     found = events_of(client, params={"follow": "false", "sweep_id": 2})
     assert found
     assert {'"sweep_id": 2' in e["data"] for e in found} == {True}
+
+
+def test_our_own_forms_are_accepted_and_headless_origins_are_not(client, spec, assert_problem):
+    client.post("/v1/sweeps", json=spec)
+    own = client.post("/v1/sweeps/1/pause", headers={"Origin": "http://localhost"})
+    assert own.status_code == 200
+    assert_problem(client.post("/v1/sweeps/1/resume", headers={"Origin": "null"}), 403)
+    assert client.get("/").headers["referrer-policy"] == "same-origin"
