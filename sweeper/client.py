@@ -130,6 +130,10 @@ class Client:
         """Body: fit_id, budget (any unit), inference_tokens, unique_tokens, device, n_devices."""
         return self._json("POST", "/v1/recommendations", json=body)
 
+    def recommendations(self, **params: Any) -> Iterator[Json]:
+        """Of a fit_id, newest first."""
+        return self._pages("/v1/recommendations", params)
+
     def estimate(self, **body: Any) -> Json:
         return self._json("POST", "/v1/estimates", json=body)
 

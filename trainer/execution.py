@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class Execution:
     device: str  # "cpu", "cuda", "cuda:1"
     precision: Literal["fp32", "bf16"]
     compiled: bool
+    n_threads: int = 1  # on a CPU; decided by `trainer.threads`
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "fp32":
@@ -43,7 +44,7 @@ class Execution:
         return torch.autocast(self.device.split(":")[0], torch.bfloat16)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"device": self.device, "precision": self.precision, "compiled": self.compiled}
+        return asdict(self)
 
 
 def find_device(device: str = "auto") -> str:

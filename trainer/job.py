@@ -25,10 +25,12 @@ from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
 from trainer.evaluate import Evaluation
+from trainer.weights import save_model
 from trainer.execution import Compile, Execution, choose_execution
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
 from trainer.schedule import n_steps, segments
 from trainer.session import Session, open_session
+from trainer.threads import using_threads, with_threads
 from trainer.train import Measured, Stepped, train
 from trainer.validate import validate
 
@@ -66,9 +68,11 @@ def run_job(
         spec_hash=spec.fingerprint(),
         data_fingerprint=spec.data.fingerprint,
     )
-    execution = choose_execution(spec, device, compile, resumed=found.meta if found else None)
+    meta = found.meta if found else None
+    execution = choose_execution(spec, device, compile, resumed=meta)
+    execution = with_threads(spec, execution, resumed=meta)
     folder.mkdir(parents=True, exist_ok=True)
-    with _sigterm() as told:
+    with _sigterm() as told, using_threads(execution.n_threads):
         job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
         result = job.run(data_dir, found)
     result.save(folder)
@@ -181,6 +185,8 @@ class Job:
         record = measurement(self.spec, session.corpus, event.horizon, event.evaluation)
         self.measurements.append(record)
         self.journal.append(MEASUREMENTS, record)
+        if event.horizon == self.spec.n_tokens:
+            save_model(self.folder, self.spec, event.weights)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
@@ -198,6 +204,7 @@ class Job:
             device=self.execution.device,
             precision=self.execution.precision,
             compiled=self.execution.compiled,
+            n_threads=self.execution.n_threads,
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),
         )

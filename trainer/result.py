@@ -24,6 +24,7 @@ class Result:
     device: str
     precision: str
     compiled: bool
+    n_threads: int
     spec_hash: str
     code_hash: str
 

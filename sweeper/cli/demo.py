@@ -24,11 +24,14 @@ def demo(
     ] = False,
 ) -> None:
     """Plan, sweep, fit, recommend, forecast, train and compare, on real text, in minutes."""
+    import signal
+
     from sweeper.demo import home, show, story
 
     where = home.latest(root) if resume else home.new(root)
     if as_json:
         show.CONSOLE.stderr = True
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop the service in order
     try:
         launch = story.tell(where)
     except KeyboardInterrupt:

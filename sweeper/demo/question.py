@@ -4,24 +4,39 @@ The sizes bracket the optimum of each budget on Python sources with byte tokens;
 spends ten times the largest budget of the sweep.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-CORPUS = "demo"
-DOMAINS = ("python",)
-SIZES = (7_000, 12_000, 20_000, 34_000, 58_000)
-BUDGETS = (1e11, 2e11, 4e11, 8e11)  # FLOP
-TOKENS_PER_PARAM = (10.0, 800.0)
-FINAL_FLOPS = 10 * BUDGETS[-1]
-N_BOOTSTRAP = 1000
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A sweep as a person would write it, and the budget of the final run."""
+
+    sizes: tuple[float, ...]  # N [params]
+    budgets: tuple[float, ...]  # C [FLOP]
+    final_flops: float
+    tokens_per_param: tuple[float, float] = (10.0, 800.0)  # points outside are left out
+    n_bootstrap: int = 1000
+    corpus: str = "demo"
+    domains: tuple[str, ...] = ("python",)
+    max_bytes: int | None = None  # of the corpus; None: the default of `isoflop data prepare`
+    recipe: tuple[tuple[str, float], ...] = ()
+
+    def sweep_spec(self) -> dict[str, Any]:
+        """The body of POST /v1/sweeps."""
+        return {
+            "name": "demo",
+            "data": self.corpus,
+            "sizes": list(self.sizes),
+            "budgets": list(self.budgets),
+            "tokens_per_param": list(self.tokens_per_param),
+            "precision": "auto",
+            "recipe": dict(self.recipe),
+        }
 
 
-def sweep_spec() -> dict[str, Any]:
-    """The sweep as a person would write it."""
-    return {
-        "name": "demo",
-        "data": CORPUS,
-        "sizes": list(SIZES),
-        "budgets": list(BUDGETS),
-        "tokens_per_param": list(TOKENS_PER_PARAM),
-        "precision": "auto",
-    }
+DEMO = Question(
+    sizes=(12_000, 20_000, 34_000, 58_000, 98_000),
+    budgets=(1e11, 2e11, 4e11, 8e11),
+    final_flops=8e12,
+)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 Json = Mapping[str, Any]
 CONSOLE = Console(highlight=False)
+COSTS = {"device_hours": "h", "usd_total": "USD", "energy_kwh": "kWh", "tco2e": "t CO2e"}
 
 
 def heading(number: int, text: str) -> None:
@@ -37,7 +38,7 @@ def seconds(s: float) -> str:
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    made = Table(title=title, title_justify="left", box=None, padding=(0, 2), header_style="bold")
+    made = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
         made.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     return made
@@ -59,8 +60,9 @@ def plan(price: Json) -> None:
         f"{price['hours']:.2g} core-hours, ${price['usd']:.2g}, {price['energy_kwh']:.2g} kWh, "
         f"{1e6 * price['tco2e']:.2g} g CO2e"
     )
-    for note in price["notes"]:
-        line(f"note: {note}")
+    left_out = sum(note.startswith("left out") for note in price["notes"])
+    if left_out:
+        line(f"{left_out} points too far from any optimum (tokens per parameter) are left out")
 
 
 def measurements(points: Sequence[Json]) -> None:
@@ -83,14 +85,14 @@ def _loss(loss: float | None, best: float) -> str:
 
 def analysis(fit: Json) -> None:
     """All approaches side by side, what they said of budgets they had not seen, who is trusted."""
-    shown = table("approach", "N* ~ C^a", "90 %", "held-out loss", "held-out N*", "weight")
+    shown = table("approach", "N*~C^a", "90 %", "unseen loss", "unseen N*", "weight")
     for name, a in fit["approaches"].items():
         low, high = a["interval_a"]
         held = (a["rollout"] or {}).get("held_out", ())
         shown.add_row(
-            a["title"] + (" *" if name == fit["trusted"] else ""),
+            a["title"].partition(" (")[0] + (" *" if name == fit["trusted"] else ""),
             f"{a['a']:.3f}",
-            f"{low:.3f} … {high:.3f}",
+            f"{low:.2f}…{high:.2f}",
             _percents(h["loss_error"] for h in held),
             _percents(h["size_error"] for h in held),
             f"{fit['weights'].get(name, 0):.2f}",
@@ -128,13 +130,11 @@ def recommendation(r: Json) -> None:
 
 
 def cost(figures: Json) -> None:
-    rows = table("cost", "value", "low", "high", "unit")
-    for name in ("flops", "device_hours", "usd", "energy_kwh", "tco2e"):
-        f = figures.get(name)
-        if isinstance(f, Mapping):
-            rows.add_row(
-                name, *(f"{f[k]:.3g}" for k in ("value", "low", "high")), f.get("unit", "")
-            )
+    """FLOP, time, money, energy and CO2 with their bands."""
+    rows = table("cost", "value", "low", "high")
+    for name, unit in ({"flops": "FLOP"} | COSTS).items():
+        if isinstance(f := figures.get(name), Mapping):
+            rows.add_row(f"{name}  {unit}", *(f"{f[k]:.3g}" for k in ("value", "low", "high")))
     CONSOLE.print(rows)
 
 
@@ -145,7 +145,30 @@ def warnings(answer: Json) -> None:
 
 def outcome(launch: Json) -> None:
     """Forecast and outcome side by side."""
-    CONSOLE.print_json(data=launch["outcome"])
+    bet, came = launch["forecast"], launch["outcome"]
+    if came is None or "loss" not in came:
+        line(f"the final run ended without a loss: {(came or launch).get('reason', 'unknown')}")
+        return
+    rows = table("", "forecast", "90 % interval", "outcome", "off by")
+    rows.add_row(*_compared("loss  nats/token", bet["loss"], came["loss"]))
+    for name, unit in COSTS.items():
+        if name in bet["cost"] and name in came.get("cost", {}):
+            rows.add_row(*_compared(f"{name}  {unit}", bet["cost"][name], came["cost"][name]))
+    CONSOLE.print(rows)
+    inside = "inside" if came["inside"] else "OUTSIDE"
+    line(f"the loss lies {inside} its interval, {100 * came['relative_error']:+.2f} % off")
+    line(f"seal intact: {came['seal_intact']}; bits/byte {came['bits_per_byte']:.4f}")
+
+
+def _compared(name: str, bet: Json, came: float) -> tuple[str, ...]:
+    band = f"{bet['low']:.4g} … {bet['high']:.4g}"
+    return (
+        name,
+        f"{bet['value']:.4g}",
+        band,
+        f"{came:.4g}",
+        f"{100 * (came / bet['value'] - 1):+.1f} %",
+    )
 
 
 def farewell(files: Sequence[Path], folder: Path, took_s: float) -> None:

@@ -4,7 +4,6 @@ Each step asks the service, which remembers everything, so that a resumed demo w
 steps and finds them done.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,27 +13,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fitting.errors import RefusalError
 from sweeper.client import Client
-from sweeper.demo import question, show
+from sweeper.demo import show
 from sweeper.demo.home import DemoHome
+from sweeper.demo.question import DEMO, Question
 from sweeper.demo.service import running
 
 Json = dict[str, Any]
 POLL_S = 0.5
 OVER = ("finished", "cancelled", "failed")
-FIGURES = ("isoflop", "frontier", "optimum")
+FIGURES = ("isoflop", "frontier", "allocation")
 FORMS = ("png", "svg")
 
 
-def tell(home: DemoHome) -> Json:
+def tell(home: DemoHome, question: Question = DEMO) -> Json:
     """The whole demo in `home`; returns the launch with forecast and outcome."""
     began = time.monotonic()
-    prepare_corpus(home.folder)
+    prepare_corpus(home.folder, question)
     show.heading(2, "Start the service (API and dispatcher, SQLite, local Ray)")
     with running(home.folder) as client:
         show.line(f"{client.url} answers; from here on everything goes through REST")
-        sweep = run_sweep(client, home.key)
-        fit = fit_sweep(client, sweep["id"])
-        recommendation = recommend(client, fit)
+        sweep = run_sweep(client, question, home.key)
+        fit = fit_sweep(client, question, sweep["id"])
+        recommendation = recommend(client, question, fit)
         launch = run_final(client, recommendation, home.key)
         files = draw(client, sweep["id"], fit["id"], home.folder)
     show.outcome(launch)
@@ -42,19 +42,20 @@ def tell(home: DemoHome) -> Json:
     return launch
 
 
-def prepare_corpus(folder: Path) -> None:
+def prepare_corpus(folder: Path, question: Question) -> None:
     """Step 1: real text without a download."""
     from trainer.data.manifest import Manifest  # noqa: PLC0415 - numpy, only for this step
     from trainer.data.prepare import prepare  # noqa: PLC0415
 
     show.heading(1, "Prepare a corpus from the sources of the installed packages")
-    out, began = folder / "corpora" / question.CORPUS, time.monotonic()
-    there = (out / "manifest.json").is_file()
-    manifest = Manifest.load(out) if there else prepare(out, domains=question.DOMAINS)
+    out, began = folder / "corpora" / question.corpus, time.monotonic()
+    if not (out / "manifest.json").is_file():
+        prepare(out, domains=question.domains, max_bytes=question.max_bytes)
+    manifest = Manifest.load(out)
     show.corpus(manifest.to_dict(), time.monotonic() - began)
 
 
-def run_sweep(client: Client, key: str) -> Json:
+def run_sweep(client: Client, question: Question, key: str) -> Json:
     """Steps 3 and 4: price, submit once, watch."""
     show.heading(3, "What the sweep would do and cost (dry run), then submit it")
     spec = question.sweep_spec()
@@ -70,24 +71,28 @@ def run_sweep(client: Client, key: str) -> Json:
     return sweep
 
 
-def fit_sweep(client: Client, sweep_id: int) -> Json:
+def fit_sweep(client: Client, question: Question, sweep_id: int) -> Json:
     """Step 5: all approaches, held-out budgets, which one to trust."""
     began = time.monotonic()
-    fit = client.fit(sweep_id=sweep_id, law="auto", n_bootstrap=question.N_BOOTSTRAP)
+    fit = next(client.fits(sweep_id=sweep_id), None) or client.fit(
+        sweep_id=sweep_id, law="auto", n_bootstrap=question.n_bootstrap
+    )
     show.measurements(client.measurements(sweep_id)["items"])
     show.heading(
         5,
-        f"Fit approaches 1, 2 and 3 ({question.N_BOOTSTRAP} bootstraps each, "
+        f"Fit approaches 1, 2 and 3 ({question.n_bootstrap} bootstraps each, "
         f"{time.monotonic() - began:.1f} s)",
     )
     show.analysis(fit)
     return fit
 
 
-def recommend(client: Client, fit: Json) -> Json:
+def recommend(client: Client, question: Question, fit: Json) -> Json:
     """Step 6: what to train on ten times the largest budget."""
-    show.heading(6, f"Which model does {question.FINAL_FLOPS:.0e} FLOP buy?")
-    answer = client.recommend(fit_id=fit["id"], budget=f"{question.FINAL_FLOPS:.0f}FLOP")
+    show.heading(6, f"Which model does {question.final_flops:.0e} FLOP buy?")
+    answer = next(client.recommendations(fit_id=fit["id"]), None) or client.recommend(
+        fit_id=fit["id"], budget=f"{question.final_flops:.0f}FLOP"
+    )
     show.recommendation(answer)
     return answer
 
@@ -154,10 +159,3 @@ def _launch_state(client: Client, launch_id: int) -> tuple[Json, float, str]:
     speed = f", {show.count(run['tok_s'])} tokens/s" if run["tok_s"] else ""
     share = 1.0 if over else run["n_tokens_done"] / run["n_tokens"]
     return launch | {"over": over}, share, loss + speed
-
-
-def write_summary(launch: Json, folder: Path) -> Path:
-    """The launch as JSON beside the plots, for `--json` and for scripts."""
-    file = folder / "launch.json"
-    file.write_text(json.dumps(launch, indent=2, allow_nan=False) + "\n")
-    return file

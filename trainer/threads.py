@@ -1,0 +1,57 @@
+"""How many threads a run is worth. Tiny operations cost more to share than to do, the more so on
+a busy machine, so a probe on the run's own shape decides; a resumed run goes on as it began.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from trainer.bench import training_step
+from trainer.config import RunSpec
+from trainer.execution import Execution
+
+PROBE_STEPS = 5  # after one that warms up
+
+
+def with_threads(
+    spec: RunSpec, execution: Execution, *, resumed: dict[str, Any] | None
+) -> Execution:
+    """`execution` with as many of the threads this process was given as pay off."""
+    if resumed:
+        return replace(execution, n_threads=resumed["execution"].get("n_threads", 1))
+    offered = torch.get_num_threads()
+    if execution.device != "cpu" or offered == 1:
+        return replace(execution, n_threads=offered)
+    n_windows = spec.batch_tokens // spec.model.context
+    step = training_step(spec.model, n_windows, replace(execution, compiled=False))
+    seconds = {n: step_seconds(step, n) for n in (1, offered)}
+    return replace(execution, n_threads=min(seconds, key=lambda n: seconds[n]))
+
+
+@contextmanager
+def using_threads(n_threads: int) -> Iterator[None]:
+    """Afterwards as before: a warm worker's next run is offered all of them again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def step_seconds(step: Callable[[], None], n_threads: int) -> float:
+    """The median of a few steps: what else runs on the machine is part of the question."""
+    with using_threads(n_threads):
+        step()
+        return statistics.median(_timed(step) for _ in range(PROBE_STEPS))
+
+
+def _timed(step: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
