@@ -25,7 +25,6 @@ from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
 from trainer.evaluate import Evaluation
-from trainer.weights import save_model
 from trainer.execution import Compile, Execution, choose_execution
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
 from trainer.schedule import n_steps, segments
@@ -33,6 +32,7 @@ from trainer.session import Session, open_session
 from trainer.threads import using_threads, with_threads
 from trainer.train import Measured, Stepped, train
 from trainer.validate import validate
+from trainer.weights import save_model
 
 LOG_LINES = 256  # progress lines of a whole run, about
 POLL_STEPS = 8  # how often `should_stop` and the clock are asked

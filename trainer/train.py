@@ -32,6 +32,7 @@ class Measured:
 
     horizon: int  # tokens
     evaluation: Evaluation
+    weights: dict[str, Tensor]  # of the cooled-down model, on the CPU
 
 
 def train(session: Session) -> Iterator[Stepped | Measured]:
@@ -78,7 +79,8 @@ def _measure(session: Session, segment: Segment) -> Measured:
         session.model, session.corpus, session.execution, n_tokens=session.spec.eval_tokens
     )
     session.model.train()
-    return Measured(segment.horizon, evaluation)
+    weights = {n: p.detach().cpu().clone() for n, p in session.model.named_parameters()}
+    return Measured(segment.horizon, evaluation, weights)
 
 
 def _to_device(windows: object, device: str) -> Tensor:

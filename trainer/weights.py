@@ -1,0 +1,47 @@
+"""The trained model of a run: `model.safetensors`, the weights cooled down at its last horizon.
+
+The run's spec travels in the file's metadata, so that the file alone makes the model again.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fitting.errors import InputError
+from trainer.config import RunSpec
+from trainer.models.lm import LM, build
+
+FILE = "model.safetensors"
+
+
+def save_model(folder: Path, spec: RunSpec, weights: dict[str, Tensor]) -> None:
+    part = folder / f"{FILE}.part"
+    save_file(weights, part, metadata={"spec": json.dumps(spec.to_dict())})
+    part.replace(folder / FILE)
+
+
+def load_model(folder: Path, *, device: str = "cpu") -> tuple[LM, RunSpec]:
+    """The model and the spec it was trained by.
+
+    Raises:
+        InputError: the run has not reached its last horizon.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise InputError(
+            f"{folder} has no {FILE}: the run has not reached its last horizon "
+            f"(train it to the end)",
+            field="run",
+        )
+    with safe_open(path, framework="pt") as f:
+        spec = RunSpec.from_dict(json.loads(f.metadata()["spec"]))
+        weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    model = build(spec.model, spec.optimizer, seed=spec.seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(weights[name])
+    return model.to(device).eval(), spec
