@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fitting.errors import InputError
 from sweeper.cli.main import load
+from sweeper.client import Client
 
 
 @pytest.fixture
@@ -101,3 +102,16 @@ def test_a_csv_is_reported_without_a_service(isoflop, reference_data, tmp_path):
 def test_a_report_is_of_one_thing(isoflop, tmp_path):
     with pytest.raises(InputError, match="give one of a CSV, --sweep and --study"):
         isoflop("report", "-o", tmp_path / "x.html")
+
+
+def test_events_arrive_as_they_happen_and_resume_where_one_left_off(url, client, spec):
+    with Client(url) as follower:
+        client.post("/v1/sweeps", json=spec)
+        stream = follower.events()
+        first = next(stream)
+        client.post("/v1/sweeps/1/pause")
+        later = next(e for e in stream if e["data"].get("state") == "paused")
+        stream.close()
+        again = next(follower.events(after=first["id"]))
+    assert first["id"] < later["id"]
+    assert again["id"] == first["id"] + 1
