@@ -38,7 +38,7 @@ def advise(
     if m is None:
         coefficients, sd = ASSUMED, scatter or SCATTER
         notes = [("assumed_law", "no measurements: the law of Epoch's Chinchilla fit is assumed")]
-        now, steps = None, []
+        now, steps = None, list[dict[str, float]]()
     else:
         found = fit(m, delta="mad")
         coefficients, sd = found.coefficients, scatter or max(found.residual_sd, 1e-4)

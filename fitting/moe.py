@@ -1,8 +1,8 @@
-"""Mixtures of experts: ln L = a ln N + b ln E' + c ln N ln E' + d, E' the saturated expert count.
+"""Mixtures of experts: lg L = a lg N + b lg E' + c lg N lg E' + d, E' the saturated expert count.
 
     1/E' = 1/(E - 1 + 1/(1/E_start - 1/E_max)) + 1/E_max
 
-N is what a token meets in the dense base model. Source: Clark et al. 2022, arXiv:2202.01169,
+lg is to base ten, as in the published coefficients. N is what a token meets in the dense base model. Source: Clark et al. 2022, arXiv:2202.01169,
 eq. 2 and 7.
 """
 
@@ -29,17 +29,17 @@ class MoeLaw:
     d: float
     e_start: float
     e_max: float
-    residual_sd: float  # of ln L
+    residual_sd: float  # of lg L
 
     def loss(self, N: Any, n_experts: Any) -> Array:
-        log_n, log_e = np.log(N), np.log(saturated(n_experts, self.e_start, self.e_max))
-        return np.asarray(np.exp(self.a * log_n + self.b * log_e + self.c * log_n * log_e + self.d))
+        log_n, log_e = np.log10(N), np.log10(saturated(n_experts, self.e_start, self.e_max))
+        return np.asarray(10 ** (self.a * log_n + self.b * log_e + self.c * log_n * log_e + self.d))
 
     def effective_params(self, N: Any, n_experts: Any) -> Array:
         """Size of the dense model (one expert) with the same loss [params]."""
-        log_1 = float(np.log(saturated(1.0, self.e_start, self.e_max)))
-        log_l = np.log(self.loss(N, n_experts))
-        return np.asarray(np.exp((log_l - self.d - self.b * log_1) / (self.a + self.c * log_1)))
+        log_1 = float(np.log10(saturated(1.0, self.e_start, self.e_max)))
+        log_l = np.log10(self.loss(N, n_experts))
+        return np.asarray(10 ** ((log_l - self.d - self.b * log_1) / (self.a + self.c * log_1)))
 
 
 def saturated(n_experts: Any, e_start: float, e_max: float) -> Array:
@@ -60,10 +60,10 @@ def fit_moe(runs: Mapping[str, Any]) -> MoeLaw:
             f"the MoE law needs {MIN_POINTS} runs over 3 sizes and 3 expert counts; got {len(L)}, "
             f"{len(np.unique(N))} and {len(np.unique(E))}", code="too_few_points",
         )  # fmt: skip
-    log_n, y = np.log(N), np.log(L)
+    log_n, y = np.log10(N), np.log10(L)
 
     def basis(q: Array) -> Array:
-        log_e = np.log(saturated(E, *_ends(q)))
+        log_e = np.log10(saturated(E, *_ends(q)))
         return np.stack([log_n, log_e, log_n * log_e, np.ones_like(y)], axis=1)
 
     grids = [list(np.log([0.3, 1.0, 3.0])), list(np.log([30.0, 300.0, 3000.0]))]
