@@ -1,0 +1,160 @@
+"""The commands that conclude from a CSV, as a user runs them: output, JSON and exit codes."""
+
+import csv
+import json
+
+import pytest
+
+from sweeper.cli import main
+from tests.fitting import simulated
+
+
+@pytest.fixture
+def runs(tmp_path):
+    path = tmp_path / "runs.csv"
+    write(path, simulated.isoflops(noise=1e-3).to_columns())
+    return path
+
+
+def write(path, columns):
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(columns)
+        out.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+@pytest.fixture
+def isoflop(monkeypatch, capsys):
+    """Runs a command line; gives exit code, standard output and standard error."""
+
+    def call(*args):
+        monkeypatch.setattr("sys.argv", ["isoflop", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            main.run()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+def test_fit_prints_the_documented_json(isoflop, runs):
+    code, out, _ = isoflop("fit", runs, "--json", "--bootstrap", 20, "--seed", 1)
+    found = json.loads(out)
+    assert code == 0
+    assert {"law", "objective", "delta", "n_measurements", "coefficients", "exponents",
+            "standard_errors", "intervals", "objective_value", "diagnostics", "warnings"} <= set(found)  # fmt: skip
+    assert set(found["coefficients"]) == {"E", "A", "B", "alpha", "beta"}
+    assert found["exponents"]["a"] == pytest.approx(0.37 / 0.72, abs=0.05)
+    assert found["n_measurements"] == 20
+
+
+def test_fit_shows_tables_to_people(isoflop, runs):
+    code, out, _ = isoflop("fit", runs)
+    assert code == 0
+    assert "std. error" in out
+    assert "log_mse" in out
+
+
+def test_fit_auto_names_the_trusted_approach(isoflop, runs):
+    code, out, _ = isoflop("fit", runs, "--law", "auto", "--bootstrap", 20)
+    assert code == 0
+    assert "of the weight" in out
+    found = json.loads(isoflop("fit", runs, "--law", "auto", "--bootstrap", 20, "--json")[1])
+    assert found["trusted"] in found["weights"]
+
+
+def test_recommend_prints_the_documented_json(isoflop, runs):
+    code, out, _ = isoflop("recommend", runs, "--budget", "3e20FLOP", "--bootstrap", 50, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {"n_params", "n_tokens", "tokens_per_param", "loss", "intervals", "flat_band", "cost",
+            "verdict", "warnings"} <= set(found)  # fmt: skip
+    assert found["n_params"] == pytest.approx(simulated.best_size(3e20), rel=0.15)
+    assert found["cost"]["usd"]["low"] <= found["cost"]["usd"]["value"]
+    assert found["verdict"] == "extrapolated"
+
+
+@pytest.mark.parametrize("budget", ["50000usd", "100gpuh", "3d@64xh100-sxm", "1tco2e"])
+def test_recommend_takes_budgets_in_any_unit(isoflop, runs, budget):
+    code, out, _ = isoflop("recommend", runs, "--budget", budget, "--bootstrap", 20)
+    assert code in {0, 3}
+    assert "N* parameters" in out
+
+
+def test_recommend_beyond_support_prints_and_exits_with_3(isoflop, runs):
+    code, out, _ = isoflop("recommend", runs, "--budget", "1e25FLOP", "--json", "--bootstrap", 20)
+    assert code == 3
+    assert json.loads(out)["verdict"] == "refused"
+
+
+def test_predict_gives_an_interval_and_a_verdict(isoflop, runs):
+    code, out, _ = isoflop("predict", runs, "--params", 1e9, "--tokens", 2e10, "--json", "--bootstrap", 20)  # fmt: skip
+    found = json.loads(out)
+    assert code == 0
+    assert found["loss"]["low"] < simulated.loss(1e9, 2e10) < found["loss"]["high"]
+    assert "nats/token" in isoflop("predict", runs, "--params", 1e9, "--tokens", 2e10, "--bootstrap", 20)[1]  # fmt: skip
+
+
+def test_compare_and_design_answer(isoflop, runs, tmp_path):
+    other = {**simulated.TRUTH, "E": 1.6}
+    two = write(tmp_path / "b.csv", simulated.isoflops(noise=1e-3, coefficients=other).to_columns())
+    code, out, _ = isoflop("compare", runs, two, "--bootstrap", 30)
+    assert (code, "b is better" in out) == (0, True)
+    assert json.loads(isoflop("compare", runs, two, "--bootstrap", 30, "--json")[1])["loss_ratio"]["high"] < 1  # fmt: skip
+    code, out, _ = isoflop("design", runs, "--target", 3e20, "--total", 1e21)
+    assert (code, "halve the interval" in out, "on the sweep" in out) == (0, True, True)
+    assert json.loads(isoflop("design", "--target", 1e22, "--total", 1e22, "--json")[1])["split"]
+
+
+@pytest.mark.parametrize("kind", ["isoflop", "residuals"])
+def test_plot_writes_a_file(isoflop, runs, tmp_path, kind):
+    code, _, _ = isoflop("plot", kind, runs, "-o", tmp_path / "x.svg")
+    assert code == 0
+    assert (tmp_path / "x.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("fit", "{runs}", "--law", "mystery"), "law must be one of"),
+        (("fit", "{runs}", "--objective", "median"), "objective must be one of"),
+        (("fit", "{runs}", "--delta", "big"), "delta must be a number or 'mad'"),
+        (("fit", "{runs}", "--bootstrap", "-1"), "n_bootstrap must not be negative"),
+        (("fit", "nowhere.csv"), "nowhere.csv"),
+        (("fit",), "give a CSV file, or one of --sweep and --study"),
+        (("recommend", "--budget", "1e20FLOP"), "give a CSV file, or --fit"),
+        (("recommend", "{runs}", "--budget", "lots"), "budget"),
+        (("plot", "pie", "{runs}", "-o", "x.svg"), "kind must be one of isoflop"),
+        (("plot", "isoflop", "{runs}", "-o", "x.gif"), "output must end in .svg, .png or .pdf"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(isoflop, runs, args, message):
+    code, out, err = isoflop(*(a.replace("{runs}", str(runs)) for a in args))
+    assert code == 2
+    assert message in " ".join((out + err).split())
+
+
+def bad(**change):
+    return simulated.grid().to_columns() | change
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected", "reason"),
+    [
+        (bad(loss=[2.5] * 36), 3, "all 36 losses equal"),
+        (bad(n_params=[1e8] * 36), 3, "at least 3 model sizes"),
+        (bad(n_tokens=[20 * n for n in bad()["n_params"]]), 3, "nearly the same D/N"),
+        (bad(decayed=[False] * 36), 3, "before the learning rate had decayed"),
+        ({k: v[:3] for k, v in bad().items()}, 3, "need at least 6 measurements; got 3"),
+        (bad(loss=[float("nan")] + [2.5] * 35), 2, "loss must be finite and positive; got nan in row 1"),
+        (bad(loss=[0.0] + [2.5] * 35), 2, "got 0.0 in row 1"),
+        (bad(n_tokens=[-1.0] + [1e9] * 35), 2, "got -1.0 in row 1"),
+        (bad(loss_unit=["nats/token"] * 35 + ["bits/byte"]), 2, "loss_unit must be the same"),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_answer_have_their_exit_code(isoflop, tmp_path, columns, expected, reason):
+    path = write(tmp_path / "bad.csv", columns)
+    code, _, err = isoflop("fit", path, "--json")
+    assert code == expected
+    assert reason in json.loads(err)["error"]["reasons"][0]
