@@ -8,10 +8,12 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from api import guard
 from api.deps import Cursor, Id, Reading, key_of, page
+from api.figures import CAPTIONS, kinds_of
 from api.lawpage import law_of
 from api.present import html
-from api.routes import launches, runs, studies, sweeps
+from api.routes import fits, launches, runs, studies, sweeps
 from reports.document import Figure
 from reports.sections import run as run_sections
 from reports.sections import sweep as sweep_sections
@@ -26,6 +28,7 @@ from store.states import RUN_OVER, SWEEP_OVER, SweepState
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 N_RUNS = 200  # a page shows; the rest is a link away
 N_SWEEPS = 50
+EXPLORED = ("isoflop", "frontier", "allocation")
 VERBS: dict[SweepState, tuple[str, ...]] = {
     SweepState.QUEUED: ("pause", "stop", "cancel"),
     SweepState.RUNNING: ("pause", "stop", "cancel"),
@@ -97,6 +100,20 @@ def show_study(study: studies.StudyKey, session: Reading) -> HTMLResponse:
     row = studies.find(session, study)
     law = law_of(session, study_id=row.id)
     return html("study.html", study=studies.show(session, row), **law)
+
+
+@router.get("/fits/{fit_id}")
+def show_fit(fit_id: Id, session: Reading) -> HTMLResponse:
+    """Plots of one law to read values off. Plotly writes styles into the page, so only here may
+    styles be inline; scripts still come from here alone."""
+    fit = fits.show(conclusions.get_fit(session, fit_id))
+    kinds = [(k, CAPTIONS[k]) for k in kinds_of(fit.law) if k in EXPLORED]
+    back = f"/sweeps/{fit.sweep_id}" if fit.sweep_id else f"/studies/{fit.study_id}"
+    answer = html("explore.html", fit=fit, kinds=kinds, back=back)
+    policy = guard.HEADERS["Content-Security-Policy"]
+    loose = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+    answer.headers["Content-Security-Policy"] = loose
+    return answer
 
 
 def _sweeps(session: Session, cursor: str | None) -> dict[str, Any]:

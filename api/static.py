@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 router = APIRouter(prefix="/static", include_in_schema=False)
-Name = Literal["base.css", "pages.css", "htmx.js", "plotly.js"]
+Name = Literal["base.css", "pages.css", "htmx.js", "plotly.js", "explore.js"]
 
 
 def _file(name: Name) -> Traversable:
@@ -17,6 +17,7 @@ def _file(name: Name) -> Traversable:
         "base.css": files("reports") / "templates" / "base.css",
         "pages.css": here / "pages.css",
         "htmx.js": here / "vendor" / "htmx.min.js",
+        "explore.js": here / "explore.js",
         "plotly.js": files("plotly") / "package_data" / "plotly.min.js",
     }[name]
 

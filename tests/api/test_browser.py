@@ -90,6 +90,12 @@ def test_the_main_job_by_mouse(page, url, client, spec, answer_runs):
     page.get_by_role("heading", name="Forecast against outcome").wait_for()
 
 
+def test_values_are_read_off_interactive_plots(page, url, answered):
+    page.goto(f"{url}/fits/{answered.fit_id}")
+    page.locator(".chart .main-svg").nth(2).wait_for(timeout=60_000)
+    assert page.locator(".chart .legendtext").filter(has_text="FLOP").count() == 4
+
+
 def test_nothing_is_wider_than_a_telephone(page, url, client, answered):
     page.set_viewport_size({"width": 390, "height": 844})
     for path in ("/", "/sweeps/1", "/runs/1"):
