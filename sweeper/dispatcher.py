@@ -46,6 +46,7 @@ class Pace:
     beat_s: float = 1.0
     say_s: float = 2.0  # progress events of one run
     reap_s: float = 10.0
+    check_s: float = 2.0  # that there is anything to execute on
     checkpoint_s: float = 15.0
     drain_s: float = 8.0
     database_s: float = 2.0  # before trying again when the database is away
@@ -75,6 +76,7 @@ class Dispatcher:
     _watched: dict[int, Watched] = field(default_factory=dict)  # by attempt id
     _beat_at: float = 0.0
     _reaped_at: float = 0.0
+    _checked_at: float = 0.0
 
     # -- the loop ----------------------------------------------------------------------
 
@@ -84,6 +86,7 @@ class Dispatcher:
 
         Raises:
             LeaseLostError: someone else is in charge.
+            ExecutorLostError: there is nothing to execute on.
         """
         self._patiently(self.adopt)
         while not should_stop():
@@ -102,6 +105,9 @@ class Dispatcher:
             time.sleep(self.pace.database_s)
 
     def tick(self) -> None:
+        if time.monotonic() - self._checked_at > self.pace.check_s:
+            self.executor.check()
+            self._checked_at = time.monotonic()
         self._beat()
         self.look()
         self.start_what_fits()

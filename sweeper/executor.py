@@ -62,8 +62,15 @@ class Ticket:
     folder: Path
 
 
+class ExecutorLostError(Exception):
+    """What executes is gone as a whole; a new process has to connect anew."""
+
+
 class Executor(Protocol):
     """Not thread-safe; one dispatcher owns it. Calls return within seconds."""
+
+    def check(self) -> None:
+        """Raises ExecutorLostError: the cluster itself is gone."""
 
     def adopt(self, tickets: Sequence[Ticket]) -> None:
         """Look for these after a restart; their workers may live."""

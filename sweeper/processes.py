@@ -33,6 +33,9 @@ class ProcessExecutor(Executor):
     _tickets: dict[str, Ticket] = field(default_factory=dict)
     _n_started: int = 0
 
+    def check(self) -> None:
+        """The operating system is always there."""
+
     def adopt(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
             if files.lock_holder(ticket.folder) is not None:

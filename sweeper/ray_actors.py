@@ -11,7 +11,7 @@ A call that is not answered in time makes its worker UNKNOWN, never dead.
 import threading
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from sweeper import files
 from sweeper.code import code_hash
-from sweeper.executor import Executor, Job, Need, Status, Ticket, thread_environment
+from sweeper.executor import (
+    Executor,
+    ExecutorLostError,
+    Job,
+    Need,
+    Status,
+    Ticket,
+    thread_environment,
+)
 from sweeper.worker import run_attempt
 
 ANSWER_S = 5.0  # a question not answered by then: UNKNOWN
@@ -71,7 +79,13 @@ class RayExecutor(Executor):
 
     n_cpus: int
     n_gpus: int
+    head_lives: Callable[[], bool]
     pool: dict[str, Member] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Ray itself would notice after a minute, by ending this process."""
+        if not self.head_lives():
+            raise ExecutorLostError("the Ray cluster of this home is gone")
 
     def adopt(self, tickets: Sequence[Ticket]) -> None:
         given = {t.worker: t.name for t in tickets}
@@ -221,17 +235,21 @@ class RayExecutor(Executor):
         ray.shutdown()
 
 
-def connect(address: str, namespace: str, *, src: Path = Path(__file__).parents[1]) -> RayExecutor:
+def connect(
+    address: str, namespace: str, *, head_lives: Callable[[], bool] = lambda: True
+) -> RayExecutor:
     """Join the cluster at `address`; never start or guess one."""
     ray.init(
         address=address,
         namespace=namespace,
         log_to_driver=False,
         configure_logging=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(src)}},
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[1])}},
     )
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return RayExecutor(n_cpus=int(total.get("CPU", 0)), n_gpus=int(total.get("GPU", 0)))
+    return RayExecutor(
+        n_cpus=int(total.get("CPU", 0)), n_gpus=int(total.get("GPU", 0)), head_lives=head_lives
+    )
 
 
 def _create(name: str, need: Need) -> Any:

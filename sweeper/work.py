@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from fitting.errors import InputError
@@ -15,7 +17,7 @@ from store.migrate import check
 from store.settings import Settings
 from sweeper import ray_head
 from sweeper.dispatcher import Dispatcher, Pace
-from sweeper.executor import DEFAULT_PAYLOAD, Executor
+from sweeper.executor import DEFAULT_PAYLOAD, Executor, ExecutorLostError
 from sweeper.leader import leading
 from sweeper.orphan import end_with_parent
 from sweeper.processes import ProcessExecutor
@@ -63,6 +65,9 @@ def work(settings: Settings, how: Work) -> None:
             dispatcher.run(told.is_set, drain=how.drain)
         except LeaseLostError as e:
             raise SystemExit(f"{e}; this dispatcher ends, its workers go on") from e
+        except ExecutorLostError as e:
+            sys.stderr.write(f"{e}; this dispatcher ends, the next one starts another\n")
+            os._exit(1)  # an orderly end would wait a minute for what is gone
         finally:
             executor.close()
 
@@ -80,11 +85,22 @@ def connect(settings: Settings, how: Work) -> Executor:
         if not how.insecure:
             require_token(how.ray_address)
         address = how.ray_address
+        head_lives: Callable[[], bool] = _always
     else:
         address = ray_head.ensure_head(settings.home, n_cpus=how.n_cpus).address
+        head_lives = partial(_has_head, settings)
     from sweeper import ray_actors  # noqa: PLC0415  after the token is in the environment
 
-    return ray_actors.connect(address, ray_head.namespace(settings.home))
+    namespace = ray_head.namespace(settings.home)
+    return ray_actors.connect(address, namespace, head_lives=head_lives)
+
+
+def _always() -> bool:
+    return True
+
+
+def _has_head(settings: Settings) -> bool:
+    return ray_head.running_head(settings.home) is not None
 
 
 def require_token(address: str) -> None:
