@@ -11,6 +11,7 @@ from api.deps import MAX_ID, Cursor, EngineDep, Id, Limit, Page, Reading, key_of
 from api.measured import as_measurements, rows_of
 from api.problems import documented
 from fitting.analysis import analyse
+from fitting.errors import InputError
 from fitting.fit import fit
 from fitting.measurements import Measurements
 from store import conclusions
@@ -19,6 +20,7 @@ from store.engine import reading, writing
 
 router = APIRouter(prefix="/v1/fits", tags=["fits"])
 AUTO = "auto"
+MIN_RESAMPLES = 50  # fewer give no 90 % interval worth the name
 HEAVY = ("samples", "measurements")  # needed to go on, not to read
 OptionalId = Annotated[int | None, Field(ge=1, le=MAX_ID)]
 
@@ -103,6 +105,12 @@ def show(row: FitRow) -> FitOut:
 
 def _fit(m: Measurements, asked: FitIn) -> dict[str, Any]:
     if asked.law == AUTO:
+        if asked.n_bootstrap < MIN_RESAMPLES:
+            raise InputError(
+                f"n_bootstrap must be at least {MIN_RESAMPLES} with law 'auto', whose intervals "
+                f"are resamples; got {asked.n_bootstrap}",
+                field="n_bootstrap",
+            )
         return analyse(m, n_bootstrap=asked.n_bootstrap, seed=asked.seed).to_dict()
     return fit(
         m,

@@ -52,8 +52,9 @@ def fit(
     """Fit a scaling law: coefficients, exponents, intervals, and how the search went."""
     if csv is None:
         _fit_by_service(
-            sweep, study, law=law, objective=objective, n_bootstrap=bootstrap, seed=seed
-        )
+            sweep, study, law=law, objective=objective, seed=seed,
+            n_bootstrap=bootstrap or (1000 if law == "auto" else 0),
+        )  # fmt: skip
         return
     m = load(csv, keep_outliers=keep_outliers)
     if law == "auto":

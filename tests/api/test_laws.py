@@ -151,6 +151,7 @@ def test_a_bad_question_says_what_is_wrong(
         ({}, 422, "exactly one of sweep_id and study_id"),
         ({"sweep_id": 99}, 404, "there is no sweep 99"),
         ({"study_id": 1, "law": "tarot"}, 422, "tarot"),
+        ({"study_id": 1, "n_bootstrap": 0}, 422, "at least 50 with law 'auto'"),
         ({"study_id": 1, "n_bootstrap": -1}, 422, "greater than or equal to 0"),
         ({"study_id": 1, "law": "chinchilla"}, 409, "measurements"),
     ],
