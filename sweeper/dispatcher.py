@@ -27,7 +27,7 @@ from store.errors import FencedError, LeaseLostError
 from store.models import Attempt, Run
 from store.settings import Settings
 from store.states import AttemptState
-from sweeper import faults, files, ingest, queue, transitions
+from sweeper import faults, files, ingest, limits, queue, transitions
 from sweeper.code import code_hash
 from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Status, Ticket
 from sweeper.files import Tail
@@ -113,6 +113,7 @@ class Dispatcher:
         self.start_what_fits()
         if time.monotonic() - self._reaped_at > self.pace.reap_s:
             self.reap()
+            self.hold_limits()
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
@@ -141,6 +142,11 @@ class Dispatcher:
         for name in self.executor.reap(known):
             log.warning("killed an orphan", job=name)
         self._reaped_at = time.monotonic()
+
+    def hold_limits(self) -> None:
+        with self._writing() as session:
+            for sweep_id in limits.stop_what_is_over(session):
+                log.warning("stopped at its limit", sweep=sweep_id)
 
     # -- what runs ---------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from store import events
 from store.answers import Launch
 from store.columns import now
 from store.conclusions import get_launch
+from store.control import Event
 from store.errors import ConflictError, FencedError
 from store.models import Attempt, Run, Sweep, SweepRun
 from store.runs import latest_attempt, sweeps_of_run
@@ -300,11 +301,31 @@ def _runs(session: Session, sweep: Sweep, *states: RunState) -> list[Run]:
 
 
 def _drop_queued(session: Session, sweep: Sweep, reason: str) -> None:
-    """Cancel the queued runs of `sweep` that no other live sweep wants."""
-    others = (SweepState.QUEUED, SweepState.RUNNING, SweepState.PAUSED)
-    for run in _runs(session, sweep, RunState.QUEUED):
-        if not is_wanted(session, run, others):
-            _end_run(session, run, RunState.CANCELLED, reason)
+    """Cancel the queued runs of `sweep` that nobody else wants; in bulk, for there may be many."""
+    mine = select(SweepRun.run_id).where(SweepRun.sweep_id == sweep.id)
+    others = (
+        select(SweepRun.run_id)
+        .join(Sweep)
+        .where(Sweep.id != sweep.id, Sweep.state.in_((*WANTING, SweepState.PAUSED)))
+    )
+    launched = select(Launch.run_id).where(Launch.cancelled_at.is_(None))
+    dropped = session.scalars(
+        update(Run)
+        .where(
+            Run.state == RunState.QUEUED,
+            Run.id.in_(mine),
+            Run.id.not_in(others),
+            Run.id.not_in(launched),
+        )
+        .values(state=RunState.CANCELLED, reason=reason, ended_at=now())
+        .returning(Run.id)
+    ).all()
+    said = {"state": RunState.CANCELLED.value, "reason": reason}
+    session.add_all(
+        Event(kind="run.state", sweep_id=sweep.id, run_id=run_id, data=said)
+        for run_id in sorted(dropped)
+    )
+    session.flush()
 
 
 def say_run(session: Session, run: Run, *, kind: str = "run.state", **data: Any) -> None:
