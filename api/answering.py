@@ -13,6 +13,7 @@ from api.analyses import analysis_of
 from api.measured import used_by
 from fitting.costs.architecture import Architecture
 from fitting.costs.budget import parse_budget
+from fitting.costs.flops import train_flops
 from fitting.errors import InputError, RefusalError
 from fitting.fit import Fit
 from fitting.measurements import Measurements
@@ -20,7 +21,7 @@ from fitting.recommend import recommend
 from fitting.recommendation import Recommendation
 from store import conclusions
 from store.models import Run, Sweep
-from store.runs import attempts_of_run, list_runs
+from store.runs import latest_attempt, list_runs
 from store.states import RunState
 from store.sweeps import get_sweep
 from sweeper.plan import priced_as
@@ -116,12 +117,15 @@ def _recommend(context: Context, question: Question, flops: float) -> Recommenda
 
 
 def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:
-    """Priced as the sweep was, at the speed that its own runs reached."""
-    done = [run for run in runs if run.state == RunState.FINISHED]
-    seconds = sum(
-        (attempt.train_seconds or 0.0) * (attempt.n_devices or 1)
-        for run in done
-        for attempt in attempts_of_run(session, run.id)
-    )
-    measured = {"measured_flop_s": sum(run.flops for run in done) / seconds} if seconds else {}
-    return measured | {"device": priced_as(SweepSpec.model_validate(sweep.spec))}
+    """Priced as the sweep was, at the speed of its largest run: speed per FLOP grows with size, and
+    a final run is larger still. Start-up and compilation, long for a run of seconds, are left out.
+    """
+    priced = {"device": priced_as(SweepSpec.model_validate(sweep.spec))}
+    done = [run for run in runs if run.state == RunState.FINISHED and run.tok_s]
+    if not done:
+        return priced
+    largest = max(done, key=lambda run: run.n_params)
+    attempt = latest_attempt(session, largest.id)
+    n_devices = (attempt.n_devices if attempt else None) or 1
+    flop_s = train_flops(largest.n_params, largest.tok_s or 0.0) / n_devices
+    return priced | {"measured_flop_s": flop_s}

@@ -113,6 +113,9 @@ def test_a_sweep_is_fitted_in_every_way_and_answers(client, answered):
     assert found["verdict"] == "extrapolated"
     assert found["loss"]["low"] < found["loss"]["value"] < found["loss"]["high"]
     assert found["cost"]["device"] == "cpu-core"
+    largest = client.get(f"/v1/sweeps/{answered.sweep_id}/runs").json()["items"][-1]
+    seconds = 3e13 / (6 * largest["n_params"] * largest["tok_s"])  # at the largest run's speed
+    assert found["cost"]["device_hours"]["value"] == pytest.approx(seconds / 3600)
     assert np.isclose(found["architecture"]["n_params"], found["n_params"], rtol=0.05)
 
 
