@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sweeper.cli import tuning
 from sweeper.cli.common import OUT, print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command()(prepare)
     group.command()(show)
     app.add_typer(group, name="data")
+    tuning.register(app)  # what comes before a sweep, as the corpus does
 
 
 def prepare(  # noqa: PLR0917  the options of a command are its parameters
