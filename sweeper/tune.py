@@ -63,7 +63,7 @@ def search(
     tuner = _tuner(specs, data_dir, n_rungs=n_rungs, storage=storage, n_concurrent=n_concurrent)
     found = tuner.fit()
     trials = [
-        _trial(specs[result.config["pair"]], result.metrics)
+        _trial(specs[(result.config or {})["pair"]], result.metrics)
         for result in (found[i] for i in range(len(found)))
     ]
     return sorted(trials, key=lambda t: (-t.n_tokens, t.loss))
