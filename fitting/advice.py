@@ -1,5 +1,6 @@
 """One answer about a sweep's design: what it tells, which runs are next, how to split a budget."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from fitting.design import SCATTER, next_runs, prospect
 from fitting.errors import InputError, RefusalError
 from fitting.fit import fit
+from fitting.laws.chinchilla import Chinchilla
+from fitting.laws.protocol import ORIGIN
 from fitting.measurements import Measurements
 from fitting.split import split
 
@@ -53,6 +56,13 @@ def advise(
     }  # fmt: skip
 
 
+def best_size(coefficients: Mapping[str, float], flops: float) -> float:
+    """N* of the additive law [params]."""
+    law = Chinchilla()
+    theta = law.theta({k: np.array([coefficients[k]]) for k in law.names}, ORIGIN)
+    return float(np.exp(law.log_optimum(theta, np.array([flops]))[0, 0]))
+
+
 def _steps(
     m: Measurements, coefficients: dict[str, float], target: float, scatter: float
 ) -> tuple[list[dict[str, float]], list[tuple[str, str]]]:
@@ -61,7 +71,7 @@ def _steps(
     candidates = [
         (float(n), C / 6 / float(n))
         for C in budgets
-        for n in np.sqrt(C / 6) * np.geomspace(1 / WIDTH, WIDTH, N_SIZES)
+        for n in best_size(coefficients, C) * np.geomspace(1 / WIDTH, WIDTH, N_SIZES)
     ]
     try:
         steps = next_runs(m.n_params, m.n_tokens, candidates, coefficients=coefficients,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitting.approaches import NAMES, TITLES, Approach, Name, read
+from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
 from fitting.checks import check_spread
 from fitting.errors import InputError, RefusalError
@@ -118,6 +119,17 @@ class Analysis:
             }  # fmt: skip
         return out
 
+    def parabola_bias(self) -> dict[str, float] | None:
+        """Approach 2's error of N* by its own design under approach 3's law, and a with it taken off."""
+        two, three = self.approaches.get("parabola"), self.approaches.get("chinchilla")
+        if two is None or two.curves is None or three is None or three.fit is None:
+            return None
+        _, bias = design_bias(self.measurements, three.fit.coefficients)
+        if not np.isfinite(bias).any():
+            return None
+        line = corrected(two.curves, self.measurements, three.fit.coefficients)
+        return {"mean_size_error": float(np.expm1(np.nanmean(bias))), "a_corrected": line.slope}
+
     def _ranked(self) -> list[tuple[Name, float]]:
         known = {k: self.weights.get(k, 0.0) for k in self.approaches}
         return sorted(known.items(), key=lambda item: -item[1])
@@ -128,7 +140,7 @@ class Analysis:
         return {
             "law": "auto", "trusted": self.trusted, "why": self.why, "weights": dict(self.weights),
             "approaches": {k: _summary(a, self.rollouts.get(k)) for k, a in self.approaches.items()},
-            "refused": dict(self.refused), "warnings": [n.to_dict() for n in self.warnings],
+            "parabola_bias": self.parabola_bias(), "refused": dict(self.refused), "warnings": [n.to_dict() for n in self.warnings],
             "n_measurements": len(m), "n_bootstrap": self.n_bootstrap, "seed": self.seed,
             "measurements": m.to_columns(),
             "meta": {"loss_unit": m.loss_unit, "tokenizer": m.tokenizer, "source": m.source,

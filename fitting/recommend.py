@@ -135,6 +135,14 @@ def regret(fitted: Fit, flops: float, N: Any) -> Array:
     return np.array(out)
 
 
+def regrets(fitted: Fit, flops: float) -> list[dict[str, float]]:
+    """Extra compute of sizes around the optimum; those that never reach its loss are left out."""
+    N = float(fitted.optimum(flops)[0]) * np.array([0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 4.0])
+    extra = regret(fitted, flops, N)
+    return [{"n_params": float(n), "extra_compute": float(x)} for n, x in zip(N, extra, strict=True)
+            if np.isfinite(x)]  # fmt: skip
+
+
 def _sizes(
     fitted: Fit, flops: float, inference_tokens: float, unique_tokens: float | None
 ) -> tuple[float, Array]:

@@ -1,5 +1,6 @@
 """How much the conclusion depends on choices that the data do not make."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from fitting.fitted import Fit
 from fitting.measurements import Measurements
 from fitting.objectives import NAMES
 
+CONVENTIONS = ("n_params", "n_params_total", "n_params_non_embedding")
 LAWS = ("chinchilla", "frontier", "kaplan", "farseer")
 
 
@@ -22,6 +24,24 @@ def by_objective(m: Measurements, *, law: str, allow_undecayed: bool = False) ->
 def by_law(m: Measurements, *, names: tuple[str, ...] = LAWS) -> dict[str, Fit]:
     """Every law of N and D; those that refuse are left out."""
     return _fits({name: {"law": name, "delta": "mad"} for name in names}, m)
+
+
+def by_convention(columns: Mapping[str, Any], *, law: str = "chinchilla") -> dict[str, Fit]:
+    """The law under every count of parameters that the table has.
+
+    Args:
+        columns: as for `Measurements.from_columns`; `n_params_total` and
+            `n_params_non_embedding` beside `n_params` are the other conventions. C stays 6 N D of
+            each, unless the table gives `flops`.
+
+    Compare `residual_sd` and exponents: the convention with the least scatter is the steadiest.
+    """
+    found: dict[str, Fit] = {}
+    for name in CONVENTIONS:
+        if name in columns:
+            m = Measurements.from_columns({**columns, "n_params": columns[name]}, n_convention=name)
+            found |= _fits({name: {"law": law, "delta": "mad"}}, m)
+    return found
 
 
 def _fits(options: dict[str, dict[str, Any]], m: Measurements) -> dict[str, Fit]:

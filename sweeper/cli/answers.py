@@ -35,9 +35,33 @@ def answer(m: "Measurements", q: Question) -> dict[str, Any]:
         name: getattr(budget, name) for name in ("device", "n_devices", "price_kind", "region")
     }
     assumptions = {k: v for k, v in stated.items() if v not in ("", None)}
-    result = _recommend(m, q, resolved.flops.value).to_dict()
+    flops = resolved.flops.value
+    result = _recommend(m, q, flops).to_dict() | surroundings(m, q, flops)
     cost = estimate(n_params=result["n_params"], n_tokens=result["n_tokens"], **assumptions)
     return {**result, "budget": resolved.to_dict(), "cost": cost.to_dict()}
+
+
+def surroundings(m: "Measurements", q: Question, flops: float) -> dict[str, Any]:
+    """What other sizes cost, what other objectives say, and which runs would halve the interval."""
+    from fitting.advice import advise
+    from fitting.errors import RefusalError
+    from fitting.fit import fit
+    from fitting.recommend import regrets
+    from fitting.sensitivity import by_objective
+
+    law = "frontier" if q.law == "auto" else q.law
+    try:
+        others = by_objective(m, law=law)
+        regret = regrets(fit(m, law=law, objective=q.objective, delta=q.delta), flops)
+        advice = advise(m, target=flops)
+    except RefusalError:  # the recommendation stands without them
+        return {"regret": [], "sensitivity": {}, "next_runs": []}
+    sizes = {name: float(f.optimum(flops)[0]) for name, f in others.items()}
+    return {
+        "regret": regret,
+        "sensitivity": {k: v for k, v in sizes.items() if v == v},  # noqa: PLR0124  # not NaN
+        "next_runs": advice["next_runs"],
+    }
 
 
 def _recommend(m: "Measurements", q: Question, flops: float) -> "Recommendation":

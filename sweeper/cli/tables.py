@@ -107,7 +107,25 @@ def show_recommendation(r: Json) -> None:
             table.add_row(f"{title} ({cost['device']})", f"{figure['value']:.3g}",
                           f"{figure['low']:.3g} … {figure['high']:.3g}")  # fmt: skip
     OUT.print(table)
+    _show_surroundings(r)
     show_warnings(r["warnings"])
+
+
+def _show_surroundings(r: Json) -> None:
+    """Regret, sensitivity and next runs, a line each; a service's answer may lack them."""
+    if r.get("regret"):
+        cells = [f"{count(x['n_params'])} +{100 * x['extra_compute']:.0f} %" for x in r["regret"]]
+        OUT.print(
+            "compute that other sizes need for the same loss: " + ", ".join(cells), highlight=False
+        )
+    if r.get("sensitivity"):
+        cells = [f"{name} {count(n)}" for name, n in r["sensitivity"].items()]
+        OUT.print("N* under other objectives: " + ", ".join(cells), highlight=False)
+    if runs := r.get("next_runs"):
+        total = sum(run["flops"] for run in runs)
+        first = f"{count(runs[0]['n_params'])} on {count(runs[0]['n_tokens'])} tokens"
+        OUT.print(f"{len(runs)} more runs ({total:.2g} FLOP; first {first}) would halve the interval "
+                  "of N*; isoflop design lists them", highlight=False)  # fmt: skip
 
 
 def show_prediction(p: Json) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fitting.analysis import Analysis, analyse
+from fitting.bias import vertex_bias
 from fitting.calibration import calibration
 from fitting.envelope import envelope
 from fitting.errors import InputError, RefusalError
@@ -138,3 +139,10 @@ def test_calibration_asks_about_every_larger_budget():
 def test_calibration_needs_four_budgets():
     with pytest.raises(RefusalError, match="a calibration needs 4 budgets; got 3"):
         calibration(simulated.isoflops(budgets=np.geomspace(1e18, 1e19, 3)))
+
+
+def test_the_bias_of_approach_2_is_told(clean):
+    # half-width 4, seven sizes, exponents .35 and .37: the parabola's vertex is .5 % low
+    told = clean.parabola_bias()
+    assert told["mean_size_error"] == pytest.approx(vertex_bias(0.35, 0.37, 4.0, 7), abs=0.01)
+    assert told["a_corrected"] == pytest.approx(0.37 / 0.72, abs=0.05)

@@ -11,8 +11,8 @@ from fitting.errors import InputError
 from fitting.fit import fit
 from fitting.measurements import Measurements
 from fitting.predict import predict_run
-from fitting.recommend import flat_band, recommend, regret
-from fitting.sensitivity import sensitivity
+from fitting.recommend import flat_band, recommend, regret, regrets
+from fitting.sensitivity import by_convention, sensitivity
 from tests.fitting import simulated
 
 M = simulated.isoflops(noise=2e-3, n_sizes=7)
@@ -111,3 +111,19 @@ def test_sensitivity_lists_objectives_and_laws():
     found = sensitivity(M, 1e20)
     assert {"objective lad", "law kaplan"} <= set(found["n_params"])
     assert 0 < found["spread"]["log_n_params_sd"] < np.log(2)
+
+
+def test_every_convention_of_n_is_fitted_where_the_table_has_it():
+    columns = M.to_columns()
+    columns["n_params_total"] = [n * 1.5 + 1e7 for n in columns["n_params"]]
+    found = by_convention(columns)
+    assert set(found) == {"n_params", "n_params_total"}
+    assert found["n_params_total"].n_convention == "n_params_total"
+    assert found["n_params"].coefficients["alpha"] != found["n_params_total"].coefficients["alpha"]
+
+
+def test_regrets_are_least_at_the_optimum(fitted):
+    rows = regrets(fitted, 1e20)
+    best = min(rows, key=lambda r: r["extra_compute"])
+    assert best["n_params"] == pytest.approx(float(fitted.optimum(1e20)[0]))
+    assert best["extra_compute"] == pytest.approx(0, abs=1e-9)
