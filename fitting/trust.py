@@ -52,10 +52,17 @@ def explain(trusted: Name, weights: Mapping[Name, float], rollouts: Mapping[Name
     """One sentence for people."""
     if trusted not in rollouts:
         return "too few budgets to hold one out: no approach could be tested"
-    errors = ", ".join(f"{TITLES[k]} {100 * r.rms:.2g} %" for k, r in rollouts.items())
+    tested = {k: r for k, r in rollouts.items() if k in weights or k == trusted}
+    others = {k: r for k, r in rollouts.items() if k not in tested}
+
+    def errors(some: Mapping[Name, Rollout]) -> str:
+        return ", ".join(f"{TITLES[k]} {100 * r.rms:.2g} %" for k, r in some.items())
+
+    checks = f"; cross-checks, not used: {errors(others)}" if others else ""
     return (
-        f"{TITLES[trusted]} predicted the largest budgets from the smaller ones best "
-        f"(error of the loss: {errors}); it has {100 * weights[trusted]:.0f} % of the weight"
+        f"{TITLES[trusted]} has {100 * weights[trusted]:.0f} % of the weight: it predicted the largest "
+        "budgets from the smaller ones best and with the least uncertainty (error of the loss: "
+        f"{errors(tested)}{checks})"
     )
 
 
