@@ -11,10 +11,11 @@ was written. Nothing is queued again before its worker is fenced off and certain
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -33,7 +34,7 @@ from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Status, Ticke
 from sweeper.files import Tail
 from sweeper.leader import LEASE
 from sweeper.queue import Wish
-from sweeper.resources import impossible, need_of
+from sweeper.resources import has_room, impossible, need_of
 
 log = structlog.get_logger("dispatcher")
 
@@ -221,7 +222,9 @@ class Dispatcher:
         self._follow(attempt, run)
         with self._writing() as session:
             found = session.get_one(Attempt, attempt.id)
-            if ended is not None:
+            if not _is_over(ended) and not has_room(self.settings.runs):
+                transitions.put_back(session, found, "the disk is full; it waits for room")
+            elif ended is not None:
                 ingest.conclude(session, session.get_one(Run, run.id), found, ended)
             elif status is Status.LOST and attempt.state is AttemptState.STARTING:
                 transitions.put_back(session, found, "it never began")
@@ -238,6 +241,8 @@ class Dispatcher:
     # -- what waits --------------------------------------------------------------------
 
     def start_what_fits(self) -> None:
+        if not has_room(self.settings.runs):
+            return  # what is queued waits for room on the disk
         with reading(self.engine) as session:
             waiting = queue.startable(session)
         for run in waiting:
@@ -331,6 +336,10 @@ class Dispatcher:
 
 def _name(attempt: Attempt) -> str:
     return f"run-{attempt.run_id}-a{attempt.number}"
+
+
+def _is_over(ended: Mapping[str, Any] | None) -> bool:
+    return ended is not None and ended.get("status") in ("finished", "diverged")
 
 
 def _died(status: Status) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper import files
-from sweeper.executor import Executor, Job, Need, Status, Ticket, thread_environment
+from sweeper.executor import Executor, Job, Need, Status, Ticket, environment
 
 KILL_WAIT_S = 5.0
 
@@ -67,7 +67,7 @@ class ProcessExecutor(Executor):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | thread_environment(job.need.n_cpus),
+                env=os.environ | environment(job.need.n_cpus),
                 start_new_session=True,  # Ctrl-C and the end of the dispatcher do not reach it
             )
         self._children[job.name] = child

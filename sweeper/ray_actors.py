@@ -28,7 +28,7 @@ from sweeper.executor import (
     Need,
     Status,
     Ticket,
-    thread_environment,
+    environment,
 )
 from sweeper.worker import run_attempt
 
@@ -260,7 +260,7 @@ def _create(name: str, need: Need) -> Any:
         num_cpus=need.n_cpus,
         num_gpus=need.n_gpus,
         max_restarts=0,  # SQL decides what is tried again
-        runtime_env={"env_vars": thread_environment(need.n_cpus)},
+        runtime_env={"env_vars": environment(need.n_cpus)},
     )
     return made.remote(asdict(need))
 

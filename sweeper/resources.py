@@ -1,9 +1,20 @@
 """How much of the machine a run gets."""
 
+import shutil
+from pathlib import Path
+
 from store.models import Run
 from sweeper.executor import Need
 
 ALL_CPUS = 1_000_000  # as many as there are: what a final run asks for
+
+MIN_FREE_BYTES = 64 * 2**20  # below this nothing is started, and nothing is blamed on a run
+
+
+def has_room(folder: Path) -> bool:
+    """Whether the disk of the runs' folders takes another checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(folder).free >= MIN_FREE_BYTES
 
 
 def need_of(run: Run, slots: Need) -> Need:

@@ -46,6 +46,8 @@ def work(settings: Settings, how: Work) -> None:
     told = threading.Event()
     _listen(told)
     end_with_parent()
+    # Compiled kernels of a shape serve every later worker.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.home / "compiled"))
     engine = make_engine(settings.url)
     check(engine)
     with leading(engine, settings.home, told.is_set) as epoch:

@@ -262,3 +262,17 @@ def test_a_database_that_is_away_is_waited_for(ask, service, settings, engine, m
 
 def _away(_self):
     raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
+
+
+def test_a_full_disk_is_nobodys_failure_and_is_waited_for(ask, service, monkeypatch):
+    sweep_id = ask(**ONE, seeds=[stub.BREAKS])
+    with monkeypatch.context() as patch:
+        service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
+        patch.setattr("sweeper.resources.MIN_FREE_BYTES", 2**62)
+        service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
+        for _ in range(5):
+            service.dispatcher.tick()
+        run = service.runs(sweep_id)[0]
+        assert (run.state, run.n_failures) == (RunState.QUEUED, 0)
+        assert run.reason == "the disk is full; it waits for room"
+    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
