@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from fitting.errors import InputError, RefusalError
+from fitting.errors import InputError
+from sweeper.wire import parse_events, raise_for
 
 Json = dict[str, Any]
 DEFAULT_HOME = "isoflop-home"
@@ -162,8 +163,8 @@ class Client:
         with self.http.stream("GET", "/v1/events", params=params, headers=headers) as answer:
             if answer.is_error:
                 answer.read()
-            _raise_for(answer)
-            yield from _parse_events(answer.iter_lines())
+            raise_for(answer)
+            yield from parse_events(answer.iter_lines())
 
     def report(
         self, *, sweep_id: int | str | None = None, study_id: int | str | None = None
@@ -203,7 +204,7 @@ class Client:
                 f"no service answers at {self.url} ({error}); start one with `isoflop up`",
                 field="url",
             ) from error
-        _raise_for(answer)
+        raise_for(answer)
         return answer
 
 
@@ -225,38 +226,3 @@ def _source(sweep_id: int | str | None, study_id: int | str | None) -> str:
 
 def _idempotent(key: str | None) -> dict[str, str]:
     return {"Idempotency-Key": key or str(uuid.uuid4())}
-
-
-def _raise_for(answer: httpx2.Response) -> None:
-    if not answer.is_error:
-        return
-    try:
-        problem = answer.json()
-    except ValueError:
-        raise RuntimeError(f"{answer.url} answered {answer.status_code}, not as JSON") from None
-    if answer.status_code in (404, 422):
-        raise InputError(problem["detail"], field=_field(problem))
-    if answer.status_code == 409:
-        reasons = tuple(problem.get("reasons", ()))
-        raise RefusalError(problem["detail"], code=problem.get("code", "conflict"), reasons=reasons)
-    raise RuntimeError(f"{answer.url} answered {answer.status_code}: {problem['detail']}")
-
-
-def _field(problem: Json) -> str:
-    """`budgets.1` from the pointer `#/budgets/1`, or the parameter's name."""
-    for error in problem.get("errors", ()):
-        pointer = str(error.get("pointer", "")).removeprefix("#/")
-        return pointer.replace("/", ".") or str(error.get("parameter", ""))
-    return ""
-
-
-def _parse_events(lines: Iterator[str]) -> Iterator[Json]:
-    """Server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-    event: Json = {}
-    for line in lines:
-        name, _, value = line.partition(": ")
-        if name in ("id", "event", "data"):
-            event[name] = value
-        elif not line and "data" in event:
-            yield event | {"id": int(event["id"]), "data": json.loads(event["data"])}
-            event = {}
