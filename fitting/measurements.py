@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 REQUIRED = ("n_params", "n_tokens", "loss")
 POSITIVE = ("n_params", "n_tokens", "loss", "flops", "unique_tokens", "loss_se", "budget_flops")
-ALIASES = {"budget": "budget_flops", "dataset": "group", "run": "group", "run_id": "group"}
+ALIASES = {"budget": "budget_flops", "run": "group", "run_id": "group"}
 YES = {"true", "1", "yes", "y", "t"}
 NO = {"false", "0", "no", "n", "f"}
 

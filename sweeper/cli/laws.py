@@ -43,6 +43,7 @@ def fit(
     bootstrap: Bootstrap = 0,
     seed: Seed = 0,
     iid: Annotated[bool, typer.Option(help="Ignore the column `group`.")] = False,
+    scheme: Annotated[str, typer.Option(help="pairs, wild or parametric; default by data.")] = "",
     keep_outliers: KeepOutliers = False,
     allow_undecayed: Undecayed = False,
     sweep: Annotated[int | None, typer.Option(help="A sweep of the service.")] = None,
@@ -68,6 +69,7 @@ def fit(
         result = fit_law(
             m, law=law, objective=objective, delta=parse_delta(delta), n_bootstrap=bootstrap,
             seed=seed, cluster=False if iid else None, allow_undecayed=allow_undecayed,
+            scheme=scheme or None,  # type: ignore[arg-type]  # resample() names a wrong one
         ).to_dict()  # fmt: skip
         del result["samples"]
     if as_json:
