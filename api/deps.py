@@ -19,7 +19,7 @@ from store.engine import reading, writing
 from store.settings import Settings
 
 T = TypeVar("T")
-MAX_ID = 2**63 - 1
+MAX_ID = 2**31 - 1  # of INTEGER in PostgreSQL, which refuses to compare with more
 
 
 def engine_of(request: Request) -> Engine:

@@ -34,6 +34,7 @@ CAPTIONS = {
     "residuals": "Residuals against size, tokens and compute.",
     "training": "Loss along the run.",
 }
+WIDE = ("allocation", "residuals")
 OF_ANALYSIS = ("isoflop", "frontier", "allocation", "rollout")
 OF_LAW = ("isoflop", "contours", "residuals")
 AUTO = "auto"

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.figures import CAPTIONS, kinds_of
+from api.figures import CAPTIONS, WIDE, kinds_of
 from api.measured import rows_of
 from api.routes import fits, launches, recommendations
 from reports.document import Figure, Section
@@ -43,7 +43,7 @@ def law_of(session: Session, *, sweep_id: int | None = None, study_id: int | Non
 def _figures(fit_id: int, law_name: str) -> Section:
     query = urlencode({"fit_id": fit_id})
     figures = tuple(
-        Figure(src=f"/v1/plots/{kind}.svg?{query}", caption=CAPTIONS[kind])
+        Figure(src=f"/v1/plots/{kind}.svg?{query}", caption=CAPTIONS[kind], wide=kind in WIDE)
         for kind in kinds_of(law_name)
     )
     return Section(title=f"Law (fit {fit_id})", figures=figures)

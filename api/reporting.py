@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from api.figures import CAPTIONS, Thunk, kinds_of, prepare
+from api.figures import CAPTIONS, WIDE, Thunk, kinds_of, prepare
 from api.lawpage import N_ANSWERS, launch_of
 from api.routes import fits, launches, recommendations, runs, sweeps
 from fitting.errors import RefusalError
@@ -104,7 +104,7 @@ def _draw(found: Gathered, about: str) -> tuple[Figure, ...]:
         except RefusalError:  # such as no budgets: the tables say what could be concluded
             continue
         caption = f"{CAPTIONS[kind]} {where}isoflop {commit()}."
-        figures.append(Figure(svg=svg, caption=caption))
+        figures.append(Figure(svg=svg, caption=caption, wide=kind in WIDE))
     return tuple(figures)
 
 

@@ -48,6 +48,7 @@ class Figure:
     caption: str
     svg: str = ""
     src: str = ""
+    wide: bool = False  # several panels side by side
 
     def __post_init__(self) -> None:
         if bool(self.svg) == bool(self.src):

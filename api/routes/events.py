@@ -21,6 +21,7 @@ from store.engine import reading
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 POLL_S = 0.5
+NEWEST = 2**63 - 1  # no event has a larger id
 
 
 class Tail:
@@ -44,7 +45,7 @@ class Tail:
 async def stream_events(
     request: Request,
     engine: EngineDep,
-    last_event_id: Annotated[int, Header(ge=0, le=MAX_ID)] = 0,
+    last_event_id: Annotated[int, Header(ge=0, le=NEWEST)] = 0,
     sweep_id: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     *,
     follow: Annotated[bool, Query(description="false: end after what has happened")] = True,
@@ -53,7 +54,7 @@ async def stream_events(
     tail = _tail(request, engine)
     seen = last_event_id
     while True:
-        newest = await tail.newest() if follow else MAX_ID
+        newest = await tail.newest() if follow else NEWEST
         while seen < newest:
             batch = await run_in_threadpool(_after, engine, seen, sweep_id)
             for event in batch:

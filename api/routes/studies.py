@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.deps import Cursor, EngineDep, Limit, Page, Reading, key_of, page
+from api.deps import MAX_ID, Cursor, EngineDep, Limit, Page, Reading, key_of, page
 from api.idempotency import KeyHeader, once
 from api.measured import KEYS, rows_of, to_csv
 from api.problems import ProblemError, documented
@@ -144,7 +144,7 @@ def table(rows: list[dict[str, Any]], form: str) -> Response:
 
 def find(session: Session, key: str) -> Study:
     """Raises NotFoundError: no study has this id or name."""
-    if key.isascii() and key.isdigit() and len(key) < 19:
+    if key.isascii() and key.isdigit() and int(key) <= MAX_ID:
         return measurements.get_study(session, int(key))
     study = measurements.find_study(session, key)
     if study is None:
