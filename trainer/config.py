@@ -62,12 +62,14 @@ class DataSpec:
 
     fingerprint: str
     mixture: tuple[tuple[str, float], ...] = ()  # (domain, weight); empty: as the corpus is
+    cooldown_mixture: tuple[tuple[str, float], ...] = ()  # of branches: the high-quality end phase
     max_epochs: float = 1.0  # how often a token may repeat, asked for explicitly
 
     def __post_init__(self) -> None:
         _positive(self, "data", "max_epochs")
-        if any(weight <= 0 for _, weight in self.mixture):
-            raise ValueError(f"data.mixture weights must be positive; got {self.mixture}")
+        for name in ("mixture", "cooldown_mixture"):
+            if any(weight <= 0 for _, weight in getattr(self, name)):
+                raise ValueError(f"data.{name} weights must be positive; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -252,7 +252,9 @@ def measurement(
         "flops_exact": arch.train_flops_per_token() * n_tokens,
         "n_params_total": arch.n_params_total,
         "n_params_non_embedding": arch.n_params_non_embedding,
-        "unique_tokens": corpus.n_unique(n_tokens),
+        "unique_tokens": corpus.n_unique(
+            n_tokens, n_tokens - spec.cooldown_start(n_tokens) * spec.batch_tokens
+        ),
         "eval_tokens": evaluation.n_tokens,
         "tokenizer": corpus.manifest.tokenizer,
         "tokenizer_fingerprint": corpus.manifest.tokenizer_fingerprint,

@@ -57,7 +57,12 @@ def train(session: Session) -> Iterator[Stepped | Measured]:
 def _step(session: Session, segment: Segment) -> Stepped:
     spec, step = session.spec, session.step
     level = rate(spec, segment, step)
-    windows = session.corpus.batch(step, spec.batch_tokens // spec.model.context, seed=spec.seed)
+    windows = session.corpus.batch(
+        step,
+        spec.batch_tokens // spec.model.context,
+        seed=spec.seed,
+        cooling_from=segment.first if segment.kind == "branch" else None,
+    )
     with session.execution.autocast():
         objective, loss = session.losses(_to_device(windows, session.execution.device))
     objective.backward()  # type: ignore[no-untyped-call]

@@ -33,20 +33,23 @@ def _check_data(spec: RunSpec, manifest: Manifest) -> None:
 
 
 def _check_mixture(spec: RunSpec, manifest: Manifest) -> None:
-    for name, _ in spec.data.mixture:
-        if name not in manifest.domains:
-            raise InputError(
-                f"data.mixture names domain {name!r}; the corpus has {list(manifest.domains)}",
-                field="data.mixture",
-            )
-    try:
-        Mixture.of(dict(spec.data.mixture) or {"all": 1.0})
-    except ValueError as e:
-        raise InputError(f"data.mixture: {e}", field="data.mixture") from e
+    for field in ("mixture", "cooldown_mixture"):
+        mixture: tuple[tuple[str, float], ...] = getattr(spec.data, field)
+        for name, _ in mixture:
+            if name not in manifest.domains:
+                raise InputError(
+                    f"data.{field} names domain {name!r}; the corpus has {list(manifest.domains)}",
+                    field=f"data.{field}",
+                )
+        try:
+            Mixture.of(dict(mixture) or {"all": 1.0})
+        except ValueError as e:
+            raise InputError(f"data.{field}: {e}", field=f"data.{field}") from e
 
 
 def _check_tokens(spec: RunSpec, manifest: Manifest) -> None:
-    domains = [d for d, _ in spec.data.mixture] or list(manifest.domains)
+    named = [d for d, _ in spec.data.mixture] or list(manifest.domains)
+    domains = list(dict.fromkeys([*named, *(d for d, _ in spec.data.cooldown_mixture)]))
     for split in ("train", "val"):
         longest = max((s.n_tokens for d in domains for s in manifest.select(split, d)), default=0)
         if longest <= spec.model.context:

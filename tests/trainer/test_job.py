@@ -63,6 +63,7 @@ def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
         {"schedule": ScheduleSpec(cooldown="linear", cooldown_share=0.5)},
         {"optimizer": {"z_loss": 1e-4, "transfer": "none"}},
         {"data": {"mixture": (("python", 1.0), ("docs", 1.0))}},
+        {"data": {"cooldown_mixture": (("docs", 1.0),)}},
     ],
     ids=str,
 )

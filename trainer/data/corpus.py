@@ -4,6 +4,7 @@ A window is T + 1 tokens (inputs and their successors) starting at a multiple of
 depends on (seed, step) only: not on the world size, the worker, or where a run was resumed.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from trainer.config import DataSpec
 from trainer.data.manifest import Manifest, Split
-from trainer.data.mixture import Mixture
+from trainer.data.mixture import BLOCK, Mixture
 from trainer.data.permute import permute
 from trainer.data.shards import open_tokens
 
@@ -54,8 +55,11 @@ class Corpus:
         self.folder, self.context = folder, context
         self.manifest = Manifest.load(folder)
         self.weights = mixture_weights(self.manifest, data.mixture)
-        self.mixture = Mixture.of(self.weights) if data.mixture else None
-        self.train = {d: self._open("train", d) for d in self.weights}
+        dealt = data.mixture or data.cooldown_mixture
+        self.mixture = Mixture.of(self.weights) if dealt else None
+        cool = dict(data.cooldown_mixture)
+        self.cool = Mixture.of(cool) if cool else None
+        self.train = {d: self._open("train", d) for d in {**self.weights, **cool}}
         self.val = {d: self._open("val", d) for d in self.weights}
         self._all = Tokens([m for t in self.train.values() for m in t.maps], context)
 
@@ -67,27 +71,39 @@ class Corpus:
     def _open(self, split: Split, domain: str) -> Tokens:
         return Tokens(open_tokens(self.folder, self.manifest, split, domain), self.context)
 
-    def batch(self, step: int, n_windows: int, *, seed: int) -> Windows:
-        """Windows step·n … step·n + n - 1 of the run's sample order, (n, T + 1)."""
+    def batch(
+        self, step: int, n_windows: int, *, seed: int, cooling_from: int | None = None
+    ) -> Windows:
+        """Windows step·n … step·n + n - 1 of the run's sample order, (n, T + 1).
+
+        With a mixture of its own, a branch that cools from step `cooling_from` goes on in every
+        domain after what the trunk may have used of it.
+        """
         sample = np.arange(step * n_windows, (step + 1) * n_windows, dtype=np.int64)
         if self.mixture is None:
             return self._all.take(_shuffled(sample, self._all.n_windows, seed))
-        domain, rank = self.mixture.deal(sample, seed)
+        mixture, used = self.mixture, dict.fromkeys(self.mixture.domains, 0)
+        if self.cool is not None and cooling_from is not None:
+            used = mixture.n_used(cooling_from * n_windows)
+            mixture, sample = self.cool, sample - cooling_from * n_windows
+        domain, rank = mixture.deal(sample, seed)
         out = np.empty((n_windows, self.context + 1), dtype=np.int64)
-        for i, name in enumerate(self.mixture.domains):
-            tokens = self.train[name]
-            mine = domain == i
+        for i, name in enumerate(mixture.domains):
+            tokens, mine = self.train[name], domain == i
             if mine.any():
-                out[mine] = tokens.take(_shuffled(rank[mine], tokens.n_windows, seed + i))
+                index = _shuffled(rank[mine] + used.get(name, 0), tokens.n_windows, seed, name)
+                out[mine] = tokens.take(index)
         return out
 
-    def n_unique(self, n_tokens: int) -> int:
-        """Distinct training tokens among the first n_tokens of a run [tokens]."""
+    def n_unique(self, n_tokens: int, n_cooling: int = 0) -> int:
+        """Distinct training tokens of a run of n_tokens, the last n_cooling of them cooling."""
         if self.mixture is None:
             return min(n_tokens, self._all.n_windows * self.context)
-        share = {
-            d: n_tokens * c / 1024 for d, c in zip(self.weights, self.mixture.counts, strict=True)
-        }
+        share = dict.fromkeys(self.train, 0.0)
+        parts = [(self.mixture, n_tokens - n_cooling), (self.cool or self.mixture, n_cooling)]
+        for mixture, n in parts:
+            for d, c in zip(mixture.domains, mixture.counts, strict=True):
+                share[d] += n * c / BLOCK
         return sum(min(round(n), self.train[d].n_windows * self.context) for d, n in share.items())
 
     def held_out(self, n_tokens: int) -> Iterator[tuple[str, Windows]]:
@@ -110,11 +126,14 @@ def mixture_weights(manifest: Manifest, mixture: tuple[tuple[str, float], ...]) 
     return {d: share for d, share in shares.items() if share}
 
 
-def _shuffled(sample: npt.NDArray[np.int64], n: int, seed: int) -> npt.NDArray[np.int64]:
-    """Sample number → window: another permutation of all n windows in every epoch."""
+def _shuffled(
+    sample: npt.NDArray[np.int64], n: int, seed: int, domain: str = ""
+) -> npt.NDArray[np.int64]:
+    """Sample number → window: another permutation of all n windows in every epoch and domain."""
+    key = (seed << 20) + (zlib.crc32(domain.encode()) << 64 if domain else 0)
     epoch, index = np.divmod(sample, n)
     out = np.empty_like(sample)
     for e in np.unique(epoch):
         mine = epoch == e
-        out[mine] = permute(index[mine], n, (seed << 20) + int(e)).astype(np.int64)
+        out[mine] = permute(index[mine], n, key + int(e)).astype(np.int64)
     return out

@@ -103,3 +103,21 @@ def test_held_out_windows_are_fixed_and_in_proportion(corpus):
     for domain, windows in first.items():
         np.testing.assert_array_equal(windows, second[domain])
     assert sum(map(len, first.values())) == pytest.approx(2048 / 16, abs=2)
+
+
+def test_the_end_phase_has_its_own_mixture_and_repeats_nothing(corpus_dir, manifest):
+    data = DataSpec(
+        fingerprint=manifest.fingerprint,
+        mixture=(("python", 3.0), ("docs", 1.0)),
+        cooldown_mixture=(("docs", 1.0),),
+    )
+    corpus = Corpus(corpus_dir, data, context=16)
+    trunk = corpus.batch(0, BLOCK, seed=0)
+    branch = corpus.batch(1, BLOCK, seed=0, cooling_from=1)
+    all_docs = corpus.train["docs"]
+    docs = {row.tobytes() for row in all_docs.take(np.arange(all_docs.n_windows))}
+    assert all(row.tobytes() in docs for row in branch)
+    # Distinct windows may hold the same text, so a few rows may coincide.
+    assert len({r.tobytes() for r in branch} & {r.tobytes() for r in trunk}) < 0.05 * BLOCK
+    n = BLOCK * 16
+    assert corpus.n_unique(2 * n, n) == 2 * n
