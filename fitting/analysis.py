@@ -25,6 +25,7 @@ from fitting.warnings import Note
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")
+DEFAULT_BOOTSTRAP = 300
 FALLBACK: tuple[Name, ...] = ("parabola", "akima", "envelope")
 
 
@@ -78,7 +79,7 @@ class Analysis:
     def samples(self, flops: float) -> tuple[Array, Array]:
         """Mixture of the approaches' resamples of ln N* and ln L*."""
         rng = np.random.default_rng(self.seed)
-        n = max(self.n_bootstrap, 2)
+        n = self.n_bootstrap
         parts = []
         for name, weight in self.weights.items():
             sizes, losses = self.approaches[name].samples(flops)
@@ -159,7 +160,7 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
 
     Args:
         m: decayed measurements; isoFLOP budgets where there are some.
-        n_bootstrap: resamples of each approach.
+        n_bootstrap: resamples of each approach; 0 means `DEFAULT_BOOTSTRAP`: no answer is without.
         seed: of the resamples.
 
     Raises:
@@ -171,6 +172,9 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
             "rate had decayed; only decayed losses lie on a law", code="undecayed",
         )  # fmt: skip
     check_spread(m)
+    n_bootstrap = n_bootstrap or DEFAULT_BOOTSTRAP
+    if n_bootstrap < 2:
+        raise InputError(f"n_bootstrap must be at least 2; got {n_bootstrap}", field="n_bootstrap")
     approaches, refused = _read_all(m, n_bootstrap, seed)
     rollouts = roll_all(m, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
@@ -193,7 +197,7 @@ def _read_all(
     refused: dict[Name, str] = {}
     for name in NAMES:
         try:
-            approaches[name] = read(m, name, n_bootstrap=max(n_bootstrap, 2), seed=seed)
+            approaches[name] = read(m, name, n_bootstrap=n_bootstrap, seed=seed)
         except RefusalError as e:
             refused[name] = "; ".join(e.reasons)
     return approaches, refused

@@ -118,8 +118,12 @@ def flat_band(
     D = (flops * (1 + BAND) / grid - 2 * inference_tokens) / 6
     grid, D = grid[D > 0], D[D > 0]
     U = None if unique_tokens is None else np.full_like(grid, unique_tokens)
-    good = grid[np.log(fitted.predict(grid, D, U)) <= best]
-    return (float(good.min()), float(good.max())) if good.size else (N, N)
+    good = np.log(fitted.predict(grid, D, U)) <= best
+    # Only the stretch around N: far from the data a local law may fall again.
+    worse = grid[~good]
+    low, high = worse[worse < N].max(initial=grid[0]), worse[worse > N].min(initial=grid[-1])
+    band = grid[(grid > low) & (grid < high) & good]
+    return (float(band.min()), float(band.max())) if band.size else (N, N)
 
 
 def regret(fitted: Fit, flops: float, N: Any) -> Array:

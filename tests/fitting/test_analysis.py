@@ -146,3 +146,9 @@ def test_the_bias_of_approach_2_is_told(clean):
     told = clean.parabola_bias()
     assert told["mean_size_error"] == pytest.approx(vertex_bias(0.35, 0.37, 4.0, 7), abs=0.01)
     assert told["a_corrected"] == pytest.approx(0.37 / 0.72, abs=0.05)
+
+
+def test_no_answer_is_without_resamples():
+    assert analyse(simulated.isoflops(noise=1e-3), n_bootstrap=0).n_bootstrap > 100
+    with pytest.raises(InputError, match="n_bootstrap must be at least 2; got -5"):
+        analyse(simulated.isoflops(), n_bootstrap=-5)

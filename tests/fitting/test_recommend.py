@@ -127,3 +127,9 @@ def test_regrets_are_least_at_the_optimum(fitted):
     best = min(rows, key=lambda r: r["extra_compute"])
     assert best["n_params"] == pytest.approx(float(fitted.optimum(1e20)[0]))
     assert best["extra_compute"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_flat_band_of_a_local_law_is_one_stretch():
+    found = fit(M, law="frontier", delta="mad")
+    low, high = recommend(found, flops=1e20).flat_band
+    assert 1.1 < high / low < 10
