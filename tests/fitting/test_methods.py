@@ -76,7 +76,7 @@ def test_influence_by_group_needs_groups():
 
 def test_a_profile_is_lowest_at_the_fit_and_identified():
     m = simulated.grid(noise=3e-3, seed=1)
-    found = profile(m, "alpha", np.linspace(0.3, 0.4, 21), objective=Objective(delta=3e-3))
+    found = profile(m, "alpha", np.linspace(0.33, 0.37, 41), objective=Objective(delta=3e-3))
     assert found.identified
     assert found.interval[0] < 0.35 < found.interval[1]
     assert found.rise.min() < 0.5
