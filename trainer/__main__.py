@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
-    sys.stdout.write(json.dumps(result.to_dict(), indent=2) + "\n")
+    if os.environ.get("RANK", "0") == "0":  # the first of several under torchrun
+        sys.stdout.write(json.dumps(result.to_dict(), indent=2) + "\n")
     return 0 if result.status == "finished" else 1
 
 

@@ -170,7 +170,19 @@ def _plain(hint: Any, value: Any, *, path: str) -> Any:
         return build(hint, value, path=path)  # type: ignore[arg-type]
     if isinstance(value, list):
         return tuple(_plain(None, v, path=path) for v in value)
+    if hint is float:
+        return _number(value, path)
+    if hint in (int, str, bool) and type(value) is not hint:
+        raise ValueError(f"{path} must be {hint.__name__}; got {value!r}")
     return value
+
+
+def _number(value: Any, path: str) -> float:
+    """YAML reads 1e-2 as text and 1 as an integer; both are meant as numbers."""
+    try:
+        return float(value) if not isinstance(value, bool) else float("nan")
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{path} must be a number; got {value!r}") from e
 
 
 def _positive(config: object, path: str, *names: str) -> None:

@@ -4,28 +4,22 @@ Resumes from the newest valid checkpoint, journals, checkpoints, and ends in `re
 Divergence and lack of memory are results; a run that cannot be meant raises InputError.
 """
 
-import functools
-import hashlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import fitting.costs.architecture
-from fitting.costs.flops import train_flops
 from trainer import checkpoint
+from trainer.attempt import Pace, sigterm
 from trainer.checkpoint import Checkpoint
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
-from trainer.evaluate import Evaluation
 from trainer.execution import Compile, Execution, choose_execution
+from trainer.measurement import code_hash, measurement
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
 from trainer.schedule import n_steps, segments
 from trainer.session import Session, open_session
@@ -33,6 +27,7 @@ from trainer.threads import using_threads, with_threads
 from trainer.train import Measured, Stepped, train
 from trainer.validate import validate
 from trainer.weights import save_model
+from trainer.world import World, check_world, join_world
 
 LOG_LINES = 256  # progress lines of a whole run, about
 POLL_STEPS = 8  # how often `should_stop` and the clock are asked
@@ -71,11 +66,14 @@ def run_job(
     meta = found.meta if found else None
     execution = choose_execution(spec, device, compile, resumed=meta)
     execution = with_threads(spec, execution, resumed=meta)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _sigterm() as told, using_threads(execution.n_threads):
-        job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
-        result = job.run(data_dir, found)
-    result.save(folder)
+    with join_world(execution.device) as world, sigterm() as told:
+        check_world(spec, world)
+        folder.mkdir(parents=True, exist_ok=True)
+        with using_threads(execution.n_threads):
+            job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
+            result = job.run(data_dir, found, world)
+        if world.first:
+            result.save(folder)
     return result
 
 
@@ -99,14 +97,14 @@ class Job:
         self.pace = Pace(spec.batch_tokens)
         self.session: Session | None = None
 
-    def run(self, data_dir: Path, found: Checkpoint | None) -> Result:
+    def run(self, data_dir: Path, found: Checkpoint | None, world: World) -> Result:
         meta = found.meta if found else {}
         self.measurements = list(meta.get("measurements", []))
         self.seconds_before = meta.get("seconds", 0.0)
-        self.journal = Journal(self.folder, meta.get("journal"))
+        self.journal = Journal(self.folder, meta.get("journal"), active=world.first)
         try:
             corpus = Corpus(data_dir, self.spec.data, context=self.spec.model.context)
-            self.session = open_session(self.spec, corpus, self.execution)
+            self.session = open_session(self.spec, corpus, self.execution, world)
             if found:
                 self.session.restore(found.tensors, segment=meta["segment"], step=meta["step"])
             return self._result(*self._loop(self.session))
@@ -132,8 +130,9 @@ class Job:
         return "finished", ""
 
     def _interrupted(self, session: Session) -> bool:
-        stop = self.should_stop()
-        if stop or time.monotonic() - self.saved > self.checkpoint_every_s:
+        due = time.monotonic() - self.saved > self.checkpoint_every_s
+        stop, due = session.world.agree(self.should_stop(), due)
+        if stop or due:
             self._save(session)
         return stop
 
@@ -148,7 +147,9 @@ class Job:
             "journal": self.journal.lengths(),
             "seconds": self._seconds(),
         }
-        checkpoint.save(self.folder / "checkpoints", session.snapshot(), meta)
+        tensors = session.snapshot()  # every process takes part
+        if session.world.first:
+            checkpoint.save(self.folder / "checkpoints", tensors, meta)
         self.saved = time.monotonic()
 
     def _log(self, event: Stepped) -> str:
@@ -185,7 +186,7 @@ class Job:
         record = measurement(self.spec, session.corpus, event.horizon, event.evaluation)
         self.measurements.append(record)
         self.journal.append(MEASUREMENTS, record)
-        if event.horizon == self.spec.n_tokens:
+        if event.horizon == self.spec.n_tokens and session.world.first:
             save_model(self.folder, self.spec, event.weights)
 
     def _seconds(self) -> float:
@@ -208,83 +209,6 @@ class Job:
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),
         )
-
-
-class Pace:
-    """Tokens per second of the steps alone: first steps (compilation) and evaluation apart."""
-
-    def __init__(self, batch_tokens: int) -> None:
-        self.batch_tokens = batch_tokens
-        self.n_steps, self.seconds, self.last = 0, 0.0, 0.0
-        self.skip = 2
-
-    def restart(self) -> None:
-        self.last = time.perf_counter()
-
-    def step(self) -> None:
-        now = time.perf_counter()
-        if self.skip:
-            self.skip -= 1
-        else:
-            self.n_steps += 1
-            self.seconds += now - self.last
-        self.last = now
-
-    @property
-    def tok_s(self) -> float:
-        return self.n_steps * self.batch_tokens / self.seconds if self.seconds else 0.0
-
-
-def measurement(
-    spec: RunSpec, corpus: Corpus, n_tokens: int, evaluation: Evaluation
-) -> dict[str, Any]:
-    """A law's data point; C = 6 N D of this point alone, not of the job that produced it."""
-    arch = spec.model
-    return {
-        "n_params": arch.n_params,
-        "n_tokens": n_tokens,
-        "loss": evaluation.loss,
-        "loss_se": evaluation.loss_se,
-        "bits_per_byte": evaluation.bits_per_byte,
-        "loss_by_domain": evaluation.by_domain,
-        "decayed": True,
-        "flops": train_flops(arch.n_params, n_tokens),
-        "flops_exact": arch.train_flops_per_token() * n_tokens,
-        "n_params_total": arch.n_params_total,
-        "n_params_non_embedding": arch.n_params_non_embedding,
-        "unique_tokens": corpus.n_unique(
-            n_tokens, n_tokens - spec.cooldown_start(n_tokens) * spec.batch_tokens
-        ),
-        "eval_tokens": evaluation.n_tokens,
-        "tokenizer": corpus.manifest.tokenizer,
-        "tokenizer_fingerprint": corpus.manifest.tokenizer_fingerprint,
-        "data_fingerprint": spec.data.fingerprint,
-    }
-
-
-@functools.cache
-def code_hash() -> str:
-    """SHA-256 of the trainer's sources and of the definition of N: what produced a number."""
-    root = Path(__file__).parent
-    files = [*sorted(root.rglob("*.py")), Path(fitting.costs.architecture.__file__)]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-@contextmanager
-def _sigterm() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM came, instead of dying from it. Only a main thread may listen."""
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
-    try:
-        yield came.is_set
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _is_oom(e: BaseException) -> bool:

@@ -48,20 +48,24 @@ class Result:
 class Journal:
     """Appends JSON lines; knows its length, so that a resumed run cuts off what it will repeat."""
 
-    def __init__(self, folder: Path, lengths: dict[str, int] | None) -> None:
-        self.folder = folder
-        for name in (PROGRESS, MEASUREMENTS):
+    def __init__(
+        self, folder: Path, lengths: dict[str, int] | None, *, active: bool = True
+    ) -> None:
+        self.folder, self.active = folder, active  # only one process of several writes
+        for name in (PROGRESS, MEASUREMENTS) if active else ():
             path = folder / name
             path.touch()
             with path.open("r+b") as stream:
                 stream.truncate((lengths or {}).get(name, 0))
 
     def append(self, name: str, record: dict[str, Any]) -> None:
-        with (self.folder / name).open("a") as stream:
-            stream.write(json.dumps(record, allow_nan=False) + "\n")
+        if self.active:
+            with (self.folder / name).open("a") as stream:
+                stream.write(json.dumps(record, allow_nan=False) + "\n")
 
     def lengths(self) -> dict[str, int]:
-        return {n: (self.folder / n).stat().st_size for n in (PROGRESS, MEASUREMENTS)}
+        names = (PROGRESS, MEASUREMENTS) if self.active else ()
+        return {n: (self.folder / n).stat().st_size for n in names}
 
 
 def read_lines(folder: Path, name: str = PROGRESS) -> list[dict[str, Any]]:

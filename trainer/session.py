@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from trainer.execution import Execution, compile_if
 from trainer.models.lm import LM, build
 from trainer.optim import Guard, make_optimizer
 from trainer.schedule import Segment, segments
+from trainer.world import World, put, whole
 
 Tensors = dict[str, Tensor]
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
@@ -32,6 +33,7 @@ class Session:
     optimizer: torch.optim.AdamW
     guard: Guard
     losses: Callable[[Tensor], tuple[Tensor, Tensor]]
+    world: World = field(default_factory=World)
     segment: int = 0  # index into segments(spec)
     step: int = 0  # next step to train
     trunk: Tensors | None = None  # at the branch point, while a branch is trained
@@ -53,8 +55,8 @@ class Session:
 
     def snapshot(self) -> Tensors:
         """Copies on the CPU of everything, the trunk kept aside included."""
-        out = {f"live.{n}": t.detach().cpu().clone() for n, t in self.live().items()}
-        return out | {f"trunk.{n}": t.cpu() for n, t in (self.trunk or {}).items()}
+        out = {f"live.{n}": whole(t).detach().cpu().clone() for n, t in self.live().items()}
+        return out | {f"trunk.{n}": whole(t).cpu() for n, t in (self.trunk or {}).items()}
 
     def restore(self, tensors: Tensors, *, segment: int, step: int) -> None:
         parts: dict[str, Tensors] = {"live": {}, "trunk": {}}
@@ -76,12 +78,16 @@ class Session:
     def _put(self, tensors: Tensors) -> None:
         live = self.live()
         for name, t in tensors.items():
-            live[name].copy_(t)
+            put(live[name], t)
 
 
-def open_session(spec: RunSpec, corpus: Corpus, execution: Execution) -> Session:
+def open_session(
+    spec: RunSpec, corpus: Corpus, execution: Execution, world: World | None = None
+) -> Session:
     """At step 0, with seeded initial values. The data's order has the same seed, used apart."""
     model = build(spec.model, spec.optimizer, seed=spec.seed, device=execution.device)
+    world = world or World()
+    world.shard(model)
     return Session(
         spec=spec,
         corpus=corpus,
@@ -89,7 +95,8 @@ def open_session(spec: RunSpec, corpus: Corpus, execution: Execution) -> Session
         model=model,
         optimizer=make_optimizer(model, spec.optimizer),
         guard=Guard(execution.device),
-        losses=compile_if(model.losses, wanted=execution.compiled),
+        losses=compile_if(model.losses, wanted=execution.compiled and world.size == 1),
+        world=world,
     )
 
 

@@ -13,6 +13,7 @@ from trainer.evaluate import Evaluation, evaluate
 from trainer.optim import set_rate
 from trainer.schedule import Segment, rate
 from trainer.session import Session
+from trainer.world import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,28 @@ def _step(session: Session, segment: Segment) -> Stepped:
         cooling_from=segment.first if segment.kind == "branch" else None,
     )
     with session.execution.autocast():
-        objective, loss = session.losses(_to_device(windows, session.execution.device))
+        objective, loss = session.losses(
+            _to_device(session.world.slice(windows), session.execution.device)
+        )
     objective.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(
         session.model.parameters(), spec.optimizer.clip_norm, foreach=True
     )
     set_rate(session.optimizer, level)
-    loss = loss.detach()
-    session.optimizer.found_inf = session.guard.judge(loss, norm)  # type: ignore[attr-defined]
-    session.optimizer.step()
+    loss, norm = session.world.mean(loss.detach()), whole(norm)
+    _update(session, session.guard.judge(loss, norm))
     session.optimizer.zero_grad()
     session.step += 1
     return Stepped(segment, session.step, loss, norm, level)
+
+
+def _update(session: Session, skip: Tensor) -> None:
+    """AdamW's step, or none: decided on the device, except where the parameters are sharded."""
+    if session.world.size == 1:
+        session.optimizer.found_inf = skip  # type: ignore[attr-defined]
+        session.optimizer.step()
+    elif not skip.item():  # the fused step takes no plain flag beside sharded tensors
+        session.optimizer.step()
 
 
 def _measure(session: Session, segment: Segment) -> Measured:
@@ -84,7 +95,8 @@ def _measure(session: Session, segment: Segment) -> Measured:
         session.model, session.corpus, session.execution, n_tokens=session.spec.eval_tokens
     )
     session.model.train()
-    weights = {n: p.detach().cpu().clone() for n, p in session.model.named_parameters()}
+    session.world.reshard(session.model)
+    weights = {n: whole(p.detach()).cpu().clone() for n, p in session.model.named_parameters()}
     return Measured(segment.horizon, evaluation, weights)
 
 

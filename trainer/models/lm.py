@@ -58,7 +58,7 @@ class LM(nn.Module):
 
     def window_losses(self, windows_BT1: Tensor) -> Tensor:
         """Mean cross-entropy of each window, (B,) [nats/token], float32."""
-        logits_BTV = self(windows_BT1[:, :-1]).float()
+        logits_BTV = self._logits(windows_BT1[:, :-1])[0].float()
         loss_BT = F.cross_entropy(logits_BTV.transpose(1, 2), windows_BT1[:, 1:], reduction="none")
         return loss_BT.mean(1)
 

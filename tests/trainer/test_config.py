@@ -1,0 +1,56 @@
+import pytest
+import yaml
+
+from trainer.__main__ import main, read_spec
+from trainer.config import RunSpec
+
+
+def test_a_spec_survives_its_own_json(make_spec):
+    spec = make_spec(data={"mixture": (("python", 1.0),)})
+    assert RunSpec.from_dict(spec.to_dict()) == spec
+    assert RunSpec.from_dict(spec.to_dict()).fingerprint() == spec.fingerprint()
+
+
+def test_numbers_as_yaml_reads_them_are_numbers(make_spec, tmp_path):
+    text = yaml.safe_dump(make_spec(optimizer={"lr": 1.0}).to_dict())
+    (tmp_path / "spec.yaml").write_text(text.replace("lr: 1.0", "lr: 1"))
+    assert read_spec(tmp_path / "spec.yaml") == make_spec(optimizer={"lr": 1.0})
+    (tmp_path / "spec.yaml").write_text(text.replace("lr: 1.0", "lr: 1e-2"))  # text in YAML 1.1
+    assert read_spec(tmp_path / "spec.yaml") == make_spec(optimizer={"lr": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("optimizer", "lr"), "fast", "run.optimizer.lr must be a number; got 'fast'"),
+        (("optimizer", "lr"), -1, "optimizer.lr must be positive; got -1.0"),
+        (("seed",), 1.5, "run.seed must be int; got 1.5"),
+        (("model", "d_model"), "wide", "run.model.d_model must be int; got 'wide'"),
+        (("model", "depth"), 2, "run.model: unknown key 'depth'; known keys are"),
+        (("batch_tokens",), 60, "batch_tokens must be a multiple of model.context; got 60 and 16"),
+        (("horizons",), [64], "at least 10 steps long"),
+        (("precision",), "fp8", "precision must be 'auto', 'fp32' or 'bf16'; got 'fp8'"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_its_path(make_spec, path, value, message):
+    d = make_spec().to_dict()
+    inner = d
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(ValueError, match=message):
+        RunSpec.from_dict(d)
+
+
+def test_the_command_refuses_a_file_that_is_no_spec(tmp_path, capsys):
+    (tmp_path / "spec.yaml").write_text("model: 3\n")
+    args = [str(tmp_path / "spec.yaml"), "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(args) == 2
+    assert "run: missing key" in capsys.readouterr().err
+
+
+def test_the_command_trains_a_spec(make_spec, corpus_dir, tmp_path, capsys):
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(make_spec().to_dict()))
+    args = ["--data", str(corpus_dir), "--out", str(tmp_path / "out")]
+    assert main([str(tmp_path / "spec.yaml"), *args]) == 0
+    assert '"status": "finished"' in capsys.readouterr().out
