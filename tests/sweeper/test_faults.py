@@ -25,6 +25,10 @@ from sweeper.leader import LEASE
 from tests.sweeper import stub
 
 ROOT = Path(__file__).parents[2]
+ON_SQLITE = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+ON_POSTGRES = pytest.mark.parametrize(
+    "empty_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 
 
 class Dispatcher:
@@ -131,6 +135,7 @@ def test_a_dispatcher_killed_at_the_worst_moments_loses_nothing_and_repeats_noth
 
 
 @pytest.mark.slow
+@ON_POSTGRES
 def test_a_dispatcher_killed_again_and_again_finishes_all_the_same(
     ask, dispatcher, engine, settings
 ):
@@ -144,6 +149,7 @@ def test_a_dispatcher_killed_again_and_again_finishes_all_the_same(
     check(engine, settings, sweep_id)
 
 
+@ON_SQLITE
 def test_running_runs_are_adopted_not_started_again(ask, dispatcher, engine, settings):
     sweep_id = ask(sizes=[1e4], seeds=[stub.SLOW])
     dispatcher.start()
@@ -154,6 +160,7 @@ def test_running_runs_are_adopted_not_started_again(ask, dispatcher, engine, set
     check(engine, settings, sweep_id)
 
 
+@ON_POSTGRES
 def test_after_a_power_cut_runs_resume_and_nobody_is_blamed(ask, dispatcher, engine, settings):
     sweep_id = ask(seeds=[stub.SLOW])
     dispatcher.start()
@@ -166,6 +173,7 @@ def test_after_a_power_cut_runs_resume_and_nobody_is_blamed(ask, dispatcher, eng
         assert all(run.n_preemptions == 1 for run in list_runs(session, sweep_id=sweep_id))
 
 
+@ON_POSTGRES
 def test_a_second_dispatcher_waits_and_takes_over(ask, dispatcher, engine, settings):
     other = Dispatcher(engine, settings)
     sweep_id = ask(seeds=[stub.SLOW, 0])
@@ -179,6 +187,7 @@ def test_a_second_dispatcher_waits_and_takes_over(ask, dispatcher, engine, setti
     check(engine, settings, sweep_id)
 
 
+@ON_SQLITE
 def test_sigterm_with_drain_checkpoints_and_charges_nobody(ask, engine, settings):
     dispatcher = Dispatcher(engine, settings, "drain")
     sweep_id = ask(seeds=[stub.SLOW])
@@ -198,6 +207,7 @@ def test_sigterm_with_drain_checkpoints_and_charges_nobody(ask, engine, settings
 
 
 @pytest.mark.slow
+@ON_SQLITE
 def test_a_cancelled_run_never_comes_back(ask, dispatcher, engine, settings):
     """Cancelled while queued, while running, and just before its end."""
     one = {"sizes": [1e4]}

@@ -26,7 +26,8 @@ def test_one_trunk_per_size_is_measured_at_each_budget():
 
 
 def test_separate_trunks_cost_more_and_measure_the_same_points():
-    shared, separate = made(), made(share_trunks=False)
+    same_batch = {"recipe": {"batch_tokens": 2048}}  # the recipe's own may follow the tokens
+    shared, separate = made(**same_batch), made(share_trunks=False, **same_batch)
     points = [
         {(r.spec.model, h) for r in p.runs for h in r.spec.horizons} for p in (shared, separate)
     ]
@@ -79,7 +80,7 @@ def test_two_sizes_of_one_shape_are_trained_once_and_told():
 
 
 BAD = [
-    ({"budgets": [1e9]}, "budgets.0", r"fewer than 10 steps of 2048 .*tokens_per_param: \[2.05, …\]"),
+    ({"budgets": [1e9], "recipe": {"batch_tokens": 2048}}, "budgets.0", r"fewer than 10 steps of 2048 .*tokens_per_param: \[2.05, …\]"),
     ({"budgets": [1e14]}, "max_epochs", "must be at least 16.7: .*'default' holds 100000000"),
     ({"sizes": [{"n_layer": 2, "d_model": 30, "n_head": 4}]}, "sizes.0", "multiple of n_head; got 30 and 4"),
     ({"sizes": [10]}, "sizes.0", "at least 1126 with vocab_size=256; got 10"),

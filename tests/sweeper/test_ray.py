@@ -63,8 +63,9 @@ def running(settings, holding="*"):
 
 
 def test_a_sweep_survives_a_killed_dispatcher_and_a_killed_worker(
-    ask, dispatcher, engine, settings, text
+    ask, dispatcher, text, monkeypatch
 ):
+    engine, settings = dispatcher.engine, dispatcher.settings
     sweep_id = ask(**TINY)
     dispatcher.start()
     wait_for(lambda: len(running(settings)) == 2, limit_s=120)
@@ -86,8 +87,10 @@ def test_a_sweep_survives_a_killed_dispatcher_and_a_killed_worker(
     assert sum(run.n_failures + run.n_preemptions for run in runs) == 1
     assert len({a.worker for a in attempts}) <= 3  # two warm workers and one in place of the dead
     _killed_is_as_uninterrupted(runs, points, attempts, text, settings)
+    _nobody_gets_in_without_our_token(settings.home, monkeypatch)
     dispatcher.process.terminate()
     assert dispatcher.process.wait(20) == 0
+    _stopping_leaves_nothing(settings.home)
 
 
 def _killed_is_as_uninterrupted(runs, points, attempts, text, settings):
@@ -99,24 +102,22 @@ def _killed_is_as_uninterrupted(runs, points, attempts, text, settings):
     assert alone == [p.loss for p in points if p.run_id == run.id]
 
 
-def test_the_cluster_lets_nobody_in_without_our_token(settings, monkeypatch):
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.setenv(name, "")  # so that what is set below is taken back
-    head = ray_head.ensure_head(settings.home, n_cpus=1)
-    try:
-        assert stat.S_IMODE((settings.home / "ray-token").stat().st_mode) == 0o600
-        token = (settings.home / "ray-token").read_text()
-        assert token.encode() not in b"".join(_commands(head.session_id))
-        assert ray_head.ensure_head(settings.home) == head  # it is found, not started again
-        require_token(head.address)  # a stranger is turned away, so it may be used
-        monkeypatch.delenv("RAY_AUTH_MODE")
-        with pytest.raises(
-            InputError, match=r"needs token authentication: set RAY_AUTH_MODE=token"
-        ):
-            require_token(head.address)
-    finally:
-        ray_head.stop_head(settings.home)
-    assert ray_head.running_head(settings.home) is None
+def _nobody_gets_in_without_our_token(home, monkeypatch):
+    head = ray_head.running_head(home)
+    assert stat.S_IMODE((home / "ray-token").stat().st_mode) == 0o600
+    token = (home / "ray-token").read_bytes()
+    assert token not in b"".join(_commands(head.session_id))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    require_token(head.address)  # a stranger is turned away, so it may be used
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    with pytest.raises(InputError, match=r"needs token authentication: set RAY_AUTH_MODE=token"):
+        require_token(head.address)
+
+
+def _stopping_leaves_nothing(home):
+    head = ray_head.running_head(home)
+    ray_head.stop_head(home)
+    assert ray_head.running_head(home) is None
     assert not any(_commands(head.session_id))
 
 

@@ -1,7 +1,7 @@
 """The verbs and the counts, on both databases, without any executor."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store import events
@@ -203,6 +203,7 @@ def test_a_sweep_of_finished_runs_is_finished_at_once(engine, ask):
 VERBS = ("claim", "finish", "fail", "preempt", "pause", "resume", "stop", "cancel", "retry")
 
 
+@settings(max_examples=20)  # each is a database's work
 @given(st.lists(st.sampled_from(VERBS), max_size=25))
 def test_no_order_of_events_breaks_what_must_hold(engine, ask, verbs):
     """One live attempt per running run, none otherwise; what is over has no live attempt."""
