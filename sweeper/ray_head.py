@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,6 +135,7 @@ def stop_head(home: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if not left:
+            shutil.rmtree(_temp(home), ignore_errors=True)  # its sockets and logs
             break
         time.sleep(0.1)
     (home / "ray.json").unlink(missing_ok=True)
