@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from api import forms, health, metrics, openapi, pages, present, problems, static
 from api.guard import LOCAL_HOSTS, MAX_BODY_BYTES, Guard
 from api.routes import (
+    budgets,
     estimates,
     events,
     fits,
@@ -27,7 +28,19 @@ from api.routes import (
 from store.engine import make_engine
 from store.settings import Settings, load_settings
 
-V1 = (sweeps, runs, studies, fits, recommendations, estimates, plots, launches, events, reports)
+V1 = (
+    sweeps,
+    runs,
+    studies,
+    fits,
+    recommendations,
+    estimates,
+    budgets,
+    plots,
+    launches,
+    events,
+    reports,
+)
 
 
 def create_app(

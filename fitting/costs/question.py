@@ -5,6 +5,7 @@ price table what that costs. Variants: with the tokens to be served counted in, 
 that must repeat.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -95,6 +96,7 @@ def ask(
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
     tables: Tables | None = None,
+    defaults: Mapping[str, Any] | None = None,
     **assumptions: Any,
 ) -> Answer:
     """What to train on a budget in any unit.
@@ -106,12 +108,14 @@ def ask(
             share with the least expected loss of the final run, see `fitting.split`.
         inference_tokens: adds the variant that counts serving into the same budget.
         unique_tokens: adds the variant whose corpus holds only so many tokens.
+        defaults: assumptions that hold unless stated otherwise; see `Budget.to_flops`.
 
     Raises:
         InputError: from reading the budget or the assumptions.
         RefusalError: the law cannot be extrapolated that far.
     """
-    budget = parse_budget(text, tables=tables).to_flops(tables=tables, **assumptions)
+    said = parse_budget(text, tables=tables)
+    budget = said.to_flops(tables=tables, defaults=defaults, **assumptions)
     computed = _computed(law, budget.flops.value)
     share = computed.share if sweep_share == "computed" else _share(budget, sweep_share)
     rest = 1 - share

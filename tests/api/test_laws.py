@@ -2,9 +2,14 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
+
+from fitting.costs.budget import parse_budget
+from fitting.costs.published import published_law
+from fitting.costs.question import ask
 
 CSV = "n_params,n_tokens,loss,budget,note,excluded_outlier\n"
 
@@ -184,3 +189,71 @@ def test_an_estimate_is_the_command_lines(client):
 @pytest.mark.parametrize("ask", [{}, {"flops": -1}, {"flops": 1e20, "device": "abacus"}])
 def test_an_impossible_estimate_is_refused(client, assert_problem, ask):
     assert_problem(client.post("/v1/estimates", json=ask), 422)
+
+
+@pytest.mark.parametrize(
+    ("budget", "stated"),
+    [
+        ("5.76e23FLOP", {}),
+        ("26M gpu-h", {"preset": "cs229"}),
+        ("30 days on 10,000 h100", {"measured_mfu": 0.4}),
+        ("10 kUSD spot a100 in europe-west4", {"overhead_share": 0.1}),
+        ("500 tCO2e", {"pue": 1.2}),
+    ],
+)
+def test_an_estimate_takes_a_budget_in_any_unit(client, budget, stated):
+    found = client.post("/v1/estimates", json={"budget": budget} | stated).json()
+    meant = parse_budget(budget).to_flops(**stated).estimate().to_dict()
+    assert found == json.loads(json.dumps(meant))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"budget": "30 days", "flops": 1e20}, "give a budget, or what to train; not both"),
+        ({"budget": "30 days"}, "days of what?"),
+        ({"budget": "12 parsecs"}, "unknown unit"),
+        ({"budget": "26M h100-h", "device": "a100"}, "got device=a100: give one"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused_with_the_remedy(
+    client, assert_problem, asked, words
+):
+    answer = client.post("/v1/estimates", json=asked)
+    assert_problem(answer, 422)
+    assert words in answer.json()["detail"]
+
+
+def test_the_lectures_question_has_one_answer_everywhere(client):
+    said = {"sweep_share": "computed", "inference_tokens": 1e12, "unique_tokens": 1e12}
+    asked = {"budget": "10,000 H100 for 30 days", "measured_mfu": 0.4} | said
+    found = client.post("/v1/budgets", json=asked)
+    assert found.status_code == 200, found.text
+    law = published_law("chinchilla-epoch")
+    meant = ask("10,000 H100 for 30 days", law, measured_mfu=0.4, **said).to_dict()
+    assert found.json() == json.loads(json.dumps(meant))
+    assert set(found.json()["choices"]) == {"plain", "inference_aware", "data_limited"}
+
+
+def test_a_budget_may_be_spent_by_ones_own_law(client, table):
+    post_csv(client, table)
+    client.post("/v1/fits", json={"study_id": 1, "law": "chinchilla", "n_bootstrap": 0})
+    found = client.post("/v1/budgets", json={"budget": "1e22FLOP", "fit_id": 1}).json()
+    assert "chinchilla law fitted to" in found["law"]
+    assert found["choices"]["plain"]["n_params"] > 1e8
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "words"),
+    [
+        ({"budget": "$75M", "law": "tarot"}, 422, "law must be one of"),
+        ({"budget": "$75M", "law": "chinchilla-epoch", "fit_id": 1}, 422, "not both"),
+        ({"budget": "$75M", "fit_id": 1}, 404, "no fit 1"),
+        ({"budget": "$75M", "sweep_share": 10}, 422, "sweep_share must lie in (0, 1)"),
+        ({"budget": "1e18FLOP", "inference_tokens": 1e25}, 409, "leaves nothing"),
+    ],
+)
+def test_a_budget_without_an_answer_says_why(client, assert_problem, asked, status, words):
+    answer = client.post("/v1/budgets", json=asked)
+    assert_problem(answer, status)
+    assert words in answer.text
