@@ -80,6 +80,23 @@ def test_every_family_precision_and_schedule_resumes_exactly(
     assert _losses(parts) == _losses(tmp_path / "whole")
 
 
+def test_a_branch_is_the_separate_run_bit_for_bit(tmp_path, make_spec, corpus_dir):
+    """Two horizons share a trunk; alone, with the same warm-up steps, each ends the same."""
+    spec = make_spec(schedule=ScheduleSpec(warmup_share=0.1))
+    joint = run_job(tmp_path / "joint", spec, corpus_dir).measurements
+    for horizon, measured in zip(spec.horizons, joint, strict=True):
+        warmup = ScheduleSpec(warmup_share=0.1 * spec.horizons[0] / horizon)
+        alone = make_spec(horizons=(horizon,), schedule=warmup)
+        assert run_job(tmp_path / str(horizon), alone, corpus_dir).measurements == (measured,)
+
+
+def test_five_doublings_cost_little_more_than_the_last(make_spec):
+    horizons = tuple(64 * 100 * 2**i for i in range(5))
+    spec = make_spec(horizons=horizons)
+    assert spec.n_tokens_processed / spec.n_tokens == pytest.approx(1.1875)
+    assert sum(horizons) / spec.n_tokens == pytest.approx(1.9375)
+
+
 def test_a_finished_job_is_not_trained_again(tmp_path, make_spec, corpus_dir):
     first = run_job(tmp_path, make_spec(), corpus_dir)
     assert run_job(tmp_path, make_spec(), corpus_dir) == first
