@@ -13,7 +13,10 @@ from api.analyses import analysis_of
 from api.measured import used_by
 from fitting.costs.architecture import Architecture
 from fitting.costs.budget import parse_budget
+from fitting.costs.fitted import FittedLaw
 from fitting.costs.flops import train_flops
+from fitting.costs.published import published_law
+from fitting.costs.question import Law
 from fitting.errors import InputError, RefusalError
 from fitting.fit import Fit
 from fitting.measurements import Measurements
@@ -98,6 +101,27 @@ def context_of(session: Session, fit_id: int) -> Context:
     )
 
 
+def law_of(
+    session: Session, fit_id: int | None, *, published: str = "chinchilla-epoch"
+) -> tuple[Law, Json]:
+    """A stored fit's law, with the assumptions that its sweep suggests; without one a published law.
+
+    Raises:
+        InputError: the fit averages several laws, or no published law has this name.
+    """
+    if fit_id is None:
+        return published_law(published), {}
+    context = context_of(session, fit_id)
+    if context.law == AUTO:
+        raise InputError(
+            "a price along the law needs a single law; got a fit with law 'auto' (fit "
+            "law='chinchilla', and ask that)",
+            field="fit_id",
+        )
+    fitted = FittedLaw(fit=Fit.from_dict(context.result), measurements=context.measurements)
+    return fitted, context.device
+
+
 def _recommend(context: Context, question: Question, flops: float) -> Recommendation:
     if context.law != AUTO:
         return recommend(
@@ -107,13 +131,11 @@ def _recommend(context: Context, question: Question, flops: float) -> Recommenda
             inference_tokens=question.inference_tokens,
             unique_tokens=question.unique_tokens,
         )
-    if question.inference_tokens or question.unique_tokens is not None:
-        raise InputError(
-            "inference_tokens and unique_tokens need a single law; got a fit with law 'auto' "
-            "(fit law='chinchilla', and ask that)",
-            field="inference_tokens" if question.inference_tokens else "unique_tokens",
-        )
-    return analysis_of(context.result).recommend(flops)
+    return analysis_of(context.result).recommend(
+        flops,
+        inference_tokens=question.inference_tokens,
+        unique_tokens=question.unique_tokens,
+    )
 
 
 def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:

@@ -14,15 +14,30 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.analyses import analysis_of
+from api.answering import law_of
 from api.measured import used_by
+from fitting.costs.budget import kept
+from fitting.costs.fitted import FittedLaw
+from fitting.costs.tables import load_tables
 from fitting.errors import InputError
 from fitting.fitted import Fit
 from fitting.isoflop import isoflop as find_minima
 from fitting.measurements import Measurements
-from reports import allocation, contours, frontier, isoflop, residuals, rollout, training
+from reports import (
+    allocation,
+    contours,
+    cost_loss,
+    frontier,
+    isoflop,
+    learning_rates,
+    residuals,
+    rollout,
+    training,
+)
 from reports.render import figure_of
 from store import conclusions, curves, measurements, runs
 from store.answers import FitRow, Launch, RecommendationRow
+from trainer.recipe import BASE_LR, BASE_WIDTH
 
 CAPTIONS = {
     "isoflop": "Loss against size at each budget, with the minima of the parabolas.",
@@ -33,11 +48,15 @@ CAPTIONS = {
     "contours": "The fitted surface: loss over size and tokens, with the measurements.",
     "residuals": "Residuals against size, tokens and compute.",
     "training": "Loss along the run.",
+    "cost-loss": "What a lower loss costs, with the thresholds of the laws on AI; by a fit, or by a "
+    "published law.",
+    "learning-rates": "Peak learning rates of GPT-3 and LLaMA beside our transfer rule.",
 }
 WIDE = ("allocation", "residuals")
 OF_ANALYSIS = ("isoflop", "frontier", "allocation", "rollout")
 OF_LAW = ("isoflop", "contours", "residuals")
 AUTO = "auto"
+PUBLISHED_SPAN = (1e19, 1e27)  # of a published law's optima [FLOP]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,13 +85,22 @@ def kinds_of(law: str) -> tuple[str, ...]:
 
 
 def prepare(
-    session: Session, kind: str, *, run_id: int | None = None, fit_id: int | None = None
+    session: Session,
+    kind: str,
+    *,
+    run_id: int | None = None,
+    fit_id: int | None = None,
+    device: str = "",
 ) -> Thunk:
     """Raises NotFoundError or InputError: no such figure, run or fit. The thunk may refuse."""
     if kind not in CAPTIONS:
         raise InputError(f"kind must be one of {', '.join(CAPTIONS)}; got {kind!r}", field="kind")
     if kind == "training":
         return _training(session, _need("run_id", run_id, kind))
+    if kind == "learning-rates":
+        return _learning_rates
+    if kind == "cost-loss":
+        return _cost_loss(session, fit_id, device)
     row = conclusions.get_fit(session, _need("fit_id", fit_id, kind))
     if kind not in kinds_of(row.law):
         raise InputError(
@@ -123,6 +151,24 @@ def _training(session: Session, run_id: int) -> Thunk:
         {"n_tokens": m.n_tokens, "loss": m.loss} for m in measurements.of_run(session, run.id)
     ]
     return lambda: _drawn(training, training.curves(points, measured))
+
+
+def _cost_loss(session: Session, fit_id: int | None, device: str) -> Thunk:
+    """A fit's law from its smallest budget on, priced as its sweep was; else a published one."""
+    law, priced = law_of(session, fit_id)
+    named = {"device": device} if device else {}
+    m = law.measurements if isinstance(law, FittedLaw) else None
+    span = PUBLISHED_SPAN if m is None else (float(m.flops.min()), 1e3 * float(m.flops.max()))
+
+    def draw() -> Drawn:
+        assumptions = kept(priced, named, load_tables()) | named
+        return _drawn(cost_loss, cost_loss.curves(law, flops=span, **assumptions))
+
+    return draw
+
+
+def _learning_rates() -> Drawn:
+    return _drawn(learning_rates, learning_rates.curves(base_lr=BASE_LR, base_width=BASE_WIDTH))
 
 
 def _final(session: Session, row: FitRow) -> Final:

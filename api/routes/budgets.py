@@ -7,15 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answering import AUTO, context_of
+from api.answering import law_of
 from api.deps import MAX_ID, EngineDep
 from api.problems import documented
 from fitting.costs.assumptions import Assumptions
-from fitting.costs.fitted import FittedLaw
-from fitting.costs.published import published_law
-from fitting.costs.question import Law, ask
+from fitting.costs.question import ask
 from fitting.errors import InputError
-from fitting.fit import Fit
 from store.engine import reading
 
 router = APIRouter(prefix="/v1/budgets", tags=["budgets"])
@@ -56,7 +53,10 @@ class BudgetOut(BaseModel):
 @router.post("", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
 def create_budget(asked: BudgetIn, engine: EngineDep) -> BudgetOut:
     """Sweep share, sizes to try, N*, D*, loss, dollars, CO2 and thresholds. 409: out of reach."""
-    law, defaults = _law(asked, engine)
+    if asked.fit_id is not None and asked.law is not None:
+        raise InputError("give law or fit_id, not both", field="law")
+    with reading(engine) as session:
+        law, defaults = law_of(session, asked.fit_id, published=asked.law or USUAL)
     said = asdict(asked)
     found = ask(
         asked.budget,
@@ -68,21 +68,3 @@ def create_budget(asked: BudgetIn, engine: EngineDep) -> BudgetOut:
         **{f.name: said[f.name] for f in fields(Assumptions) if said[f.name] != f.default},
     )
     return BudgetOut.model_validate(found.to_dict())
-
-
-def _law(asked: BudgetIn, engine: EngineDep) -> tuple[Law, dict[str, Any]]:
-    """The law, and the assumptions that its measurements suggest."""
-    if asked.fit_id is None:
-        return published_law(asked.law or USUAL), {}
-    if asked.law is not None:
-        raise InputError("give law or fit_id, not both", field="law")
-    with reading(engine) as session:
-        context = context_of(session, asked.fit_id)
-    if context.law == AUTO:
-        raise InputError(
-            "a budget needs a single law; got a fit with law 'auto' (fit law='chinchilla', and "
-            "ask that)",
-            field="fit_id",
-        )
-    fitted = FittedLaw(fit=Fit.from_dict(context.result), measurements=context.measurements)
-    return fitted, context.device

@@ -47,13 +47,15 @@ def list_plots() -> KindsOut:
 def read_plot(
     kind: Annotated[str, Path(max_length=50)],
     form: Literal["svg", "png", "json"],
+    *,
     engine: EngineDep,
     run_id: OptionalId = None,
     fit_id: OptionalId = None,
+    device: Annotated[str, Query(max_length=50, description="Of cost-loss, such as h100-sxm")] = "",
 ) -> Response:
-    """A figure of a run or of a fit."""
+    """A figure of a run, of a fit, or of published laws and models."""
     with reading(engine) as session:
-        draw = prepare(session, kind, run_id=run_id, fit_id=fit_id)
+        draw = prepare(session, kind, run_id=run_id, fit_id=fit_id, device=device)
     drawn = draw()
     if form == "json":
         content: bytes = json.dumps(_plain(drawn.numbers), allow_nan=False).encode()

@@ -82,7 +82,7 @@ class Budget:
         merged = {k: v for k, v in assumptions.items() if v not in ("", None)}
         for name in ("device", "n_devices", "price_kind", "region"):
             _merge(merged, name, getattr(self, name), self.text, known)
-        merged = _kept(defaults or {}, merged, known) | merged
+        merged = kept(defaults or {}, merged, known) | merged
         rates = resolve(Assumptions(**merged), tables)
         return Resolved(
             budget=self, rates=rates, flops=flops_for(self.amount, self.unit, rates, text=self.text)
@@ -193,7 +193,7 @@ def _merge(merged: dict[str, Any], name: str, value: Any, text: str, tables: Tab
     merged[name] = value
 
 
-def _kept(defaults: Mapping[str, Any], stated: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+def kept(defaults: Mapping[str, Any], stated: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
     """The defaults that still hold: another device's speed, price and power do not."""
     mine, other = defaults.get("device", ""), stated.get("device", "")
     if not other or (mine and tables.device(mine).id == tables.device(other).id):

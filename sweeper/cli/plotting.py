@@ -1,4 +1,7 @@
-"""`isoflop plot KIND runs.csv -o file.svg|png`: any figure of the laws from a CSV."""
+"""`isoflop plot KIND runs.csv -o file.svg|png`: any figure of the laws from a CSV.
+
+`cost-loss` takes a published law where no CSV is given; `learning-rates` needs none.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,10 +11,14 @@ import typer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fitting.costs.question import Law
     from fitting.measurements import Measurements
 
 KINDS = ("isoflop", "frontier", "allocation", "contours", "residuals", "profile", "rollout",
-         "cloud", "calibration")  # fmt: skip
+         "cloud", "calibration", "cost-loss", "learning-rates")  # fmt: skip
+OF_TABLES = ("cost-loss", "learning-rates")  # no CSV needed
+FORMS = (".svg", ".png", ".pdf")
+FLOPS = (1e19, 1e27)  # of a published law
 DPI = 150
 
 
@@ -22,29 +29,75 @@ def register(app: typer.Typer) -> None:
 
 def plot(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS))],
-    csv: Annotated[Path, typer.Argument(help="Columns n_params, n_tokens, loss, …")],
+    csv: Annotated[Path | None, typer.Argument(help="Columns n_params, n_tokens, loss, …")] = None,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="file.svg, .png or .pdf")],
-    law: Annotated[str, typer.Option(help="Of a single-law figure.")] = "chinchilla",
+    law: Annotated[str, typer.Option(help="Of a single-law figure; or a published one.")] = "",
     name: Annotated[str, typer.Option(help="Coefficient of the profile.")] = "alpha",
     flops: Annotated[float | None, typer.Option(help="Budget asked about.")] = None,
+    device: Annotated[str, typer.Option(help="Of cost-loss, such as h100-sxm.")] = "h100-sxm",
     bootstrap: Annotated[int, typer.Option(help="Resamples.")] = 300,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
     keep_outliers: Annotated[bool, typer.Option(help="Use flagged rows too.")] = False,
 ) -> None:
     """Draw one figure."""
-    from fitting.errors import InputError
     from sweeper.cli.common import OUT
     from sweeper.cli.laws import load
 
+    _check(kind, csv, output)
+    m = None if csv is None else load(csv, keep_outliers=keep_outliers)
+    if m is None or kind in OF_TABLES:
+        figure = draw_tables(kind, m, law=law, flops=flops, device=device)
+    else:
+        law = law or "chinchilla"
+        figure = draw(kind, m, law=law, name=name, flops=flops, n_bootstrap=bootstrap, seed=seed)
+    figure.savefig(output, dpi=DPI)
+    of = "published figures" if m is None else f"{len(m)} measurements"
+    OUT.print(f"{output}: {kind} of {of}", highlight=False)
+
+
+def _check(kind: str, csv: Path | None, output: Path) -> None:
+    from fitting.errors import InputError
+
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}", field="kind")
-    if output.suffix not in {".svg", ".png", ".pdf"}:
+    if output.suffix not in FORMS:
         raise InputError(f"output must end in .svg, .png or .pdf; got {output.name!r}", field="output")  # fmt: skip
-    m = load(csv, keep_outliers=keep_outliers)
-    figure = draw(kind, m, law=law, name=name, flops=flops, n_bootstrap=bootstrap, seed=seed)
-    figure.savefig(output, dpi=DPI)
-    OUT.print(f"{output}: {kind} of {len(m)} measurements", highlight=False)
+    if csv is None and kind not in OF_TABLES:
+        raise InputError(f"the figure {kind!r} needs a CSV file; got none", field="csv")
+    if csv is not None and kind == "learning-rates":
+        raise InputError("learning-rates draws published models: leave the CSV out", field="csv")
+
+
+def draw_tables(
+    kind: str, m: "Measurements | None", *, law: str, flops: float | None, device: str
+) -> "Figure":
+    """A figure of the tables; cost-loss of a law fitted to `m`, where there is one."""
+    from reports import cost_loss, learning_rates
+    from reports.render import figure_of
+    from trainer.recipe import BASE_LR, BASE_WIDTH
+
+    if kind == "learning-rates":
+        found = learning_rates.curves(base_lr=BASE_LR, base_width=BASE_WIDTH)
+        return figure_of(learning_rates.plot(found))
+    chosen, span = _priced_law(m, law)
+    marks = {"budget": flops} if flops else None
+    return figure_of(
+        cost_loss.plot(cost_loss.curves(chosen, flops=span, marks=marks, device=device))
+    )
+
+
+def _priced_law(m: "Measurements | None", law: str) -> "tuple[Law, tuple[float, float]]":
+    """A law and the computes between which its optimum is priced [FLOP]."""
+    if m is None:
+        from fitting.costs.published import published_law
+
+        return published_law(law or "chinchilla-epoch"), FLOPS
+    from fitting.costs.fitted import FittedLaw
+    from fitting.fit import fit
+
+    fitted = FittedLaw(fit=fit(m, law=law or "chinchilla"), measurements=m)
+    return fitted, (float(m.flops.min()), 1e3 * float(m.flops.max()))
 
 
 def draw(

@@ -124,6 +124,18 @@ def test_a_sweep_is_fitted_in_every_way_and_answers(client, answered):
     assert np.isclose(found["architecture"]["n_params"], found["n_params"], rtol=0.05)
 
 
+def test_all_approaches_together_answer_about_serving_and_short_data(client, answered):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"}
+    plain, served, short = (
+        client.post("/v1/recommendations", json=ask | more).json()
+        for more in ({}, {"inference_tokens": 1e7}, {"unique_tokens": 1e6})
+    )
+    assert served["n_params"] < plain["n_params"]
+    spent = served["n_params"] * (6 * served["n_tokens"] + 2e7)
+    assert spent == pytest.approx(3e13)
+    assert "repetition_unmeasured" in {w["code"] for w in short["warnings"]}
+
+
 def test_a_budget_far_beyond_the_measurements_is_refused(client, answered, assert_problem):
     ask = {"fit_id": answered.fit_id, "budget": "1e26FLOP"}
     answer = client.post("/v1/recommendations", json=ask)
@@ -139,7 +151,9 @@ def test_a_budget_far_beyond_the_measurements_is_refused(client, answered, asser
         ({"device": "abacus"}, (422, "abacus")),
         ({"n_devices": 0}, (422, "n_devices must be a whole number from 1")),
         ({"fit_id": 99}, (404, "there is no fit 99")),
-        ({"inference_tokens": 1e9}, (422, "need a single law")),
+        ({"inference_tokens": -1e9}, (422, "inference_tokens must not be negative")),
+        ({"unique_tokens": 0}, (422, "unique_tokens must be positive")),
+        ({"inference_tokens": 1e18}, (409, "not a hundredth of the smallest")),
         ({"colour": "red"}, (422, "colour")),
     ],
 )
@@ -257,3 +271,30 @@ def test_a_budget_without_an_answer_says_why(client, assert_problem, asked, stat
     answer = client.post("/v1/budgets", json=asked)
     assert_problem(answer, status)
     assert words in answer.text
+
+
+def test_a_law_of_several_has_no_single_price(client, engine, answered, assert_problem):
+    auto = next(f["id"] for f in client.get("/v1/fits").json()["items"] if f["law"] == "auto")
+    asked = client.post("/v1/budgets", json={"budget": "$75M", "fit_id": auto})
+    assert_problem(asked, 422)
+    assert "needs a single law; got a fit with law 'auto'" in asked.text
+
+
+def test_cost_against_loss_is_drawn_by_a_published_law_or_ones_own(client, table):
+    published = client.get("/v1/plots/cost-loss.json", params={"device": "b200"}).json()
+    assert "b200-sxm" in published["caption"]
+    assert [line["flops"] for line in published["lines"]] == [1e23, 1e25, 1e26]
+    post_csv(client, table)
+    client.post("/v1/fits", json={"study_id": 1, "law": "chinchilla", "n_bootstrap": 0})
+    own = client.get("/v1/plots/cost-loss.json", params={"fit_id": 1}).json()
+    assert "chinchilla law fitted to" in own["caption"]
+    assert client.get("/v1/plots/cost-loss.svg").content.startswith(b"<?xml")
+
+
+def test_learning_rates_are_drawn_beside_the_papers(client):
+    found = client.get("/v1/plots/learning-rates.json").json()
+    assert [s["label"] for s in found["theirs"]] == ["gpt3", "llama1"]
+
+
+def test_a_curve_of_an_unknown_device_is_refused(client, assert_problem):
+    assert_problem(client.get("/v1/plots/cost-loss.svg", params={"device": "abacus"}), 422)

@@ -107,11 +107,24 @@ def test_compare_and_design_answer(isoflop, runs, tmp_path):
     assert json.loads(isoflop("design", "--target", 1e22, "--total", 1e22, "--json")[1])["split"]
 
 
-@pytest.mark.parametrize("kind", ["isoflop", "residuals"])
+@pytest.mark.parametrize("kind", ["isoflop", "residuals", "cost-loss"])
 def test_plot_writes_a_file(isoflop, runs, tmp_path, kind):
     code, _, _ = isoflop("plot", kind, runs, "-o", tmp_path / "x.svg")
     assert code == 0
     assert (tmp_path / "x.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("cost-loss", ["--device", "b200", "--law", "muennighoff", "--flops", "1e25"]),
+        ("learning-rates", []),
+    ],
+)
+def test_figures_of_published_laws_and_models_need_no_csv(isoflop, tmp_path, kind, options):
+    code, out, _ = isoflop("plot", kind, "-o", tmp_path / "x.png", *options)
+    assert (code, "of published figures" in " ".join(out.split())) == (0, True)
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +140,9 @@ def test_plot_writes_a_file(isoflop, runs, tmp_path, kind):
         (("recommend", "{runs}", "--budget", "lots"), "budget"),
         (("plot", "pie", "{runs}", "-o", "x.svg"), "kind must be one of isoflop"),
         (("plot", "isoflop", "{runs}", "-o", "x.gif"), "output must end in .svg, .png or .pdf"),
+        (("plot", "isoflop", "-o", "x.svg"), "the figure 'isoflop' needs a CSV file; got none"),
+        (("plot", "learning-rates", "{runs}", "-o", "x.svg"), "leave the CSV out"),
+        (("plot", "cost-loss", "--law", "tarot", "-o", "x.svg"), "law must be one of"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(isoflop, runs, args, message):
