@@ -101,6 +101,8 @@ def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
     return torch.compile(fn, dynamic=False) if wanted else fn
 
 
+# Experts meet other tokens every step, and the LSTM is one fused kernel already.
+COMPILABLE = ("transformer", "gpt2")
 EAGER_FLOP_S = 2e10  # one core, small models, measured on an AVX-512 server core
 COMPILE_SAVES = 0.4  # of eager time
 COMPILE_COLD_S, COMPILE_WARM_S = 30.0, 4.0
@@ -116,8 +118,10 @@ def choose_execution(
         compiled = before["compiled"] and can_compile()
         return Execution(device=where, precision=before["precision"], compiled=compiled)
     precision = spec.precision if spec.precision != "auto" else probed_precision(where)
-    compiled = can_compile() and (
-        wanted == "always" or (wanted == "auto" and compile_pays(spec, where))
+    compiled = (
+        can_compile()
+        and spec.model.family in COMPILABLE
+        and (wanted == "always" or (wanted == "auto" and compile_pays(spec, where)))
     )
     return Execution(device=where, precision=precision, compiled=compiled)
 
