@@ -11,13 +11,25 @@ from typing import Any
 import numpy as np
 
 from fitting.approaches import NAMES, TITLES, Approach, Name, read
+from fitting.asked import (
+    REPEATED,
+    Asked,
+    Readings,
+    Weights,
+    by_approach,
+    check_servable,
+    data_notes,
+    inside,
+    read_all,
+    read_repeated,
+)
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
 from fitting.checks import check_spread
 from fitting.errors import InputError, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
-from fitting.recommend import flat_band
+from fitting.recommend import check_question, flat_band
 from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
 from fitting.rollout import Rollout
 from fitting.trust import cross_check, explain, roll_all, weigh
@@ -44,81 +56,97 @@ class Analysis:
     n_bootstrap: int
     seed: int
 
-    def recommend(self, flops: float) -> Recommendation:
+    def recommend(
+        self, flops: float, *, inference_tokens: float = 0.0, unique_tokens: float | None = None
+    ) -> Recommendation:
         """What to train on `flops`, weighted over the approaches that extrapolate.
 
+        Args:
+            flops: budget for training and serving together [FLOP].
+            inference_tokens: to be served over the model's life [tokens].
+            unique_tokens: what the corpus holds [tokens]; None: as many as needed.
+
         Raises:
-            InputError: `flops` cannot be meant.
+            InputError: a number that cannot be meant.
+            RefusalError: no approach can answer such a question.
         """
-        if not (np.isfinite(flops) and flops > 0):
-            raise InputError(f"flops must be finite and positive; got {flops}", field="flops")
-        log_n, log_l = self.optimum(flops)
-        samples_n, samples_l = self.samples(flops)
-        largest = float(self.measurements.flops.max())
+        check_question(flops, inference_tokens, unique_tokens)
+        asked = Asked(flops=flops, inference_tokens=inference_tokens, unique_tokens=unique_tokens)
+        check_servable(self.measurements, asked)
+        return self._answer(asked, *self._read(asked))
+
+    def _read(self, asked: Asked) -> tuple[Readings, Weights, list[Note]]:
+        """Readings of the question, repeated data by the law that knows of them."""
+        readings, weights, notes = read_all(self.approaches, self.weights, asked)
+        U = asked.unique_tokens
+        N = float(np.exp(sum(w * readings[k].log_n for k, w in weights.items())))
+        if U is None or asked.n_tokens(N) <= U:
+            return readings, weights, notes
+        repeated = read_repeated(self.measurements, asked, n_bootstrap=self.n_bootstrap, seed=self.seed)  # fmt: skip
+        if repeated is None:
+            return readings, weights, notes
+        notes = [Note("weight_moved", f"the corpus repeats, which only the {REPEATED} law knows: it has all the weight")]  # fmt: skip
+        return readings | {REPEATED: repeated}, {REPEATED: 1.0}, notes
+
+    def _answer(
+        self, asked: Asked, readings: Readings, weights: Weights, notes: list[Note]
+    ) -> Recommendation:
+        flops, m = asked.flops, self.measurements
+        log_n, log_l = (sum(w * getattr(readings[k], v) for k, w in weights.items()) for v in ("log_n", "log_l"))  # fmt: skip
+        samples_n, samples_l = self._mix(readings, weights)
         low, high = (float(v) for v in np.exp(interval(samples_n)))
         N = float(np.exp(log_n))
-        verdict, reasons = judge(flops, largest, (low, high), inside=True)
-        extra = Z90 * self.error_at(flops)
+        D = asked.n_tokens(N)
+        verdict, reasons = judge(flops, float(m.flops.max()), (low, high), inside=asked.plain or inside(m, N, D))  # fmt: skip
+        extra = Z90 * self.error_at(6 * N * D, readings, weights)
         loss = np.exp([log_l, *widened(log_l, interval(samples_l), extra)])
+        method = max(weights, key=lambda k: weights[k])
+        notes = [*reasons, *notes, *data_notes(m, asked, N, penalised=method == REPEATED)]
         return Recommendation(
-            flops=flops, n_params=N, n_tokens=flops / (6 * N),
+            flops=flops, n_params=N, n_tokens=D, train_flops=6 * N * D,
             loss=Estimate(value=float(loss[0]), low=float(loss[1]), high=float(loss[2])),
             interval_n_params=(low, high),
-            interval_n_tokens=(flops / (6 * high), flops / (6 * low)),
-            flat_band=self.flat_band(flops, N), verdict=verdict, method=self.trusted,
-            extrapolation=flops / largest, warnings=(*reasons, *self.warnings),
-            details={"by_approach": self.by_approach(flops), "why": self.why},
+            interval_n_tokens=(max(asked.n_tokens(high), 0.0), max(asked.n_tokens(low), 0.0)),
+            flat_band=self._flat_band(asked, readings, weights, N), verdict=verdict,
+            method=method, extrapolation=flops / float(m.flops.max()),
+            warnings=(*notes, *self.warnings),
+            details={"by_approach": by_approach(readings, weights), "why": self.why},
         )  # fmt: skip
 
-    def optimum(self, flops: float) -> tuple[float, float]:
-        """Weighted ln N* and ln L*."""
-        points = np.array([self.approaches[k].optimum(flops) for k in self.weights])
-        log_n, log_l = np.array(list(self.weights.values())) @ points
-        return float(log_n), float(log_l)
-
     def samples(self, flops: float) -> tuple[Array, Array]:
+        """Resamples of ln N* and ln L* of compute-optimal training."""
+        return self._mix(*self._read(Asked(flops=flops))[:2])
+
+    def _mix(self, readings: Readings, weights: Weights) -> tuple[Array, Array]:
         """Mixture of the approaches' resamples of ln N* and ln L*."""
         rng = np.random.default_rng(self.seed)
-        n = self.n_bootstrap
         parts = []
-        for name, weight in self.weights.items():
-            sizes, losses = self.approaches[name].samples(flops)
-            take = rng.integers(len(sizes), size=round(weight * n))
-            parts.append(np.stack([sizes[take], losses[take]]))
+        for name, weight in weights.items():
+            r = readings[name]
+            take = rng.integers(len(r.sizes), size=round(weight * self.n_bootstrap))
+            parts.append(np.stack([r.sizes[take], r.losses[take]]))
         mixed = np.concatenate(parts, axis=1)
         return mixed[0], mixed[1]
 
-    def error_at(self, flops: float) -> float:
+    def error_at(self, flops: float, readings: Readings, weights: Weights) -> float:
         """One sigma of ln L beyond sampling: scatter of a run, and the rollout's growing error."""
         distance = float(np.log(flops / self.measurements.flops.max()))
-        scatter = [w * self.approaches[k].residual_sd ** 2 for k, w in self.weights.items()]
-        rolled = [w * self.rollouts[k].error_at(distance) ** 2 for k, w in self.weights.items()
-                  if k in self.rollouts]  # fmt: skip
+        scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
+        rolled = [w * r.error_at(distance) ** 2 for k, w in weights.items()
+                  for name, r in self.rollouts.items() if name == k]  # fmt: skip
         return float(np.sqrt(sum(scatter) + sum(rolled)))
 
-    def flat_band(self, flops: float, N: float) -> tuple[float, float]:
+    def _flat_band(
+        self, asked: Asked, readings: Readings, weights: Weights, N: float
+    ) -> tuple[float, float]:
         """Sizes within 2 % compute, by the most trusted law, moved to the recommended N."""
-        fits = [(w, a.fit) for k, w in self._ranked() if (a := self.approaches[k]).fit]
-        if not fits or fits[0][1] is None:
+        ranked = sorted(readings, key=lambda k: -weights.get(k, 0.0))
+        laws = [(f, float(np.exp(readings[k].log_n))) for k in ranked if (f := readings[k].fit)]
+        if not laws:
             return N, N
-        law = fits[0][1]
-        best = float(law.optimum(flops)[0])
-        low, high = flat_band(law, flops, best, 0.0, None)
+        law, best = laws[0]
+        low, high = flat_band(law, asked.flops, best, asked.inference_tokens, asked.unique_tokens)
         return N * low / best, N * high / best
-
-    def by_approach(self, flops: float) -> dict[str, dict[str, Any]]:
-        """N* and L* of every approach with 90 % intervals."""
-        out = {}
-        for name, approach in self.approaches.items():
-            log_n, log_l = approach.optimum(flops)
-            sizes, losses = (interval(s) for s in approach.samples(flops))
-            out[str(name)] = {
-                "n_params": float(np.exp(log_n)), "loss": float(np.exp(log_l)),
-                "interval_n_params": [float(v) for v in np.exp(sizes)],
-                "interval_loss": [float(v) for v in np.exp(losses)],
-                "weight": self.weights.get(name, 0.0),
-            }  # fmt: skip
-        return out
 
     def parabola_bias(self) -> dict[str, float] | None:
         """Approach 2's error of N* by its own design under approach 3's law, and a with it taken off."""
@@ -131,17 +159,14 @@ class Analysis:
         line = corrected(two.curves, self.measurements, three.fit.coefficients)
         return {"mean_size_error": float(np.expm1(np.nanmean(bias))), "a_corrected": line.slope}
 
-    def _ranked(self) -> list[tuple[Name, float]]:
-        known = {k: self.weights.get(k, 0.0) for k in self.approaches}
-        return sorted(known.items(), key=lambda item: -item[1])
-
     def to_dict(self) -> dict[str, Any]:
         """JSON; `from_dict` analyses the contained measurements again."""
         m = self.measurements
         return {
             "law": "auto", "trusted": self.trusted, "why": self.why, "weights": dict(self.weights),
             "approaches": {k: _summary(a, self.rollouts.get(k)) for k, a in self.approaches.items()},
-            "parabola_bias": self.parabola_bias(), "refused": dict(self.refused), "warnings": [n.to_dict() for n in self.warnings],
+            "parabola_bias": self.parabola_bias(),
+            "refused": dict(self.refused), "warnings": [n.to_dict() for n in self.warnings],
             "n_measurements": len(m), "n_bootstrap": self.n_bootstrap, "seed": self.seed,
             "measurements": m.to_columns(),
             "meta": {"loss_unit": m.loss_unit, "tokenizer": m.tokenizer, "source": m.source,

@@ -47,7 +47,7 @@ def recommend(
         InputError: a number that cannot be meant.
         RefusalError: the law has no optimum at that budget.
     """
-    _check(flops, inference_tokens, unique_tokens)
+    check_question(flops, inference_tokens, unique_tokens)
     log_n, log_n_samples = _sizes(fitted, flops, inference_tokens, unique_tokens)
     if not np.isfinite(log_n):
         raise RefusalError(
@@ -118,12 +118,16 @@ def flat_band(
     D = (flops * (1 + BAND) / grid - 2 * inference_tokens) / 6
     grid, D = grid[D > 0], D[D > 0]
     U = None if unique_tokens is None else np.full_like(grid, unique_tokens)
-    good = np.log(fitted.predict(grid, D, U)) <= best
-    # Only the stretch around N: far from the data a local law may fall again.
-    worse = grid[~good]
-    low, high = worse[worse < N].max(initial=grid[0]), worse[worse > N].min(initial=grid[-1])
-    band = grid[(grid > low) & (grid < high) & good]
-    return (float(band.min()), float(band.max())) if band.size else (N, N)
+    loss = np.log(fitted.predict(grid, D, U))
+    k = int(np.abs(grid - N).argmin())
+    return float(grid[k - _reach(loss[k::-1], best)]), float(grid[k + _reach(loss[k:], best)])
+
+
+def _reach(loss: Array, best: float) -> int:
+    """Steps outward at most at `best`, and before a local law, far from the data, falls again."""
+    peak = np.maximum.accumulate(loss)
+    ends = (loss > best) | ((loss < peak) & (peak > loss[0]))
+    return max(int(ends.argmax()) - 1, 0) if ends.any() else len(loss) - 1
 
 
 def regret(fitted: Fit, flops: float, N: Any) -> Array:
@@ -193,7 +197,8 @@ def _data_notes(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note
                  f"tokens, {worth}; the {fitted.law} law does not know (fit muennighoff)")]  # fmt: skip
 
 
-def _check(flops: float, inference_tokens: float, unique_tokens: float | None) -> None:
+def check_question(flops: float, inference_tokens: float, unique_tokens: float | None) -> None:
+    """Raises InputError: a number that cannot be meant."""
     if not (np.isfinite(flops) and flops > 0):
         raise InputError(f"flops must be finite and positive; got {flops}", field="flops")
     if not (np.isfinite(inference_tokens) and inference_tokens >= 0):

@@ -1,13 +1,14 @@
 """From a law to an answer: the optimum, what is flat around it, and how far it may be trusted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitting.errors import InputError
+from fitting.errors import InputError, RefusalError
 from fitting.fit import fit
 from fitting.measurements import Measurements
 from fitting.predict import predict_run
@@ -133,3 +134,29 @@ def test_the_flat_band_of_a_local_law_is_one_stretch():
     found = fit(M, law="frontier", delta="mad")
     low, high = recommend(found, flops=1e20).flat_band
     assert 1.1 < high / low < 10
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 50), st.floats(1e-3, 8e-3), st.sampled_from(["chinchilla", "frontier"]), st.floats(-1, 2))  # fmt: skip
+def test_the_flat_band_of_a_small_sweep_brackets_the_optimum(seed, noise, law, decades):
+    m = simulated.isoflops(noise=noise, seed=seed, budgets=np.geomspace(1e11, 8e11, 4))
+    try:
+        fitted = fit(m, law=law, delta="mad")
+    except RefusalError:
+        return
+    C = 8e11 * 10**decades
+    N = float(fitted.optimum(C)[0])
+    best = float(fitted.predict(N, C / 6 / N))
+    low, high = flat_band(fitted, C, N, 0.0, None)
+    assert N / 50 < low <= N <= high < N * 50
+    for end in (low, high):
+        assert fitted.predict(end, 1.02 * C / 6 / end) <= best * (1 + 1e-9)
+
+
+def test_a_skewed_valley_that_falls_again_ends_the_flat_band():
+    # Its ridge, at ln N = -2 K / 3 G beside the optimum, is lower than 2 % of compute.
+    fitted = fit(simulated.isoflops(noise=2e-3, n_sizes=7), law="frontier", delta="mad")
+    skewed = replace(fitted, coefficients=fitted.coefficients | {"curvature": 1e-3, "skew": -1e-3})
+    N = float(skewed.optimum(1e19)[0])
+    low, high = flat_band(skewed, 1e19, N, 0.0, None)
+    assert low < N < high < 2 * N
