@@ -49,6 +49,8 @@ def surroundings(m: "Measurements", q: Question, flops: float) -> dict[str, Any]
     from fitting.recommend import regrets
     from fitting.sensitivity import by_objective
 
+    if q.inference_tokens or q.unique_tokens is not None:  # these are of plain training
+        return {"regret": [], "sensitivity": {}, "next_runs": []}
     law = "frontier" if q.law == "auto" else q.law
     try:
         others = by_objective(m, law=law)
@@ -68,12 +70,9 @@ def _recommend(m: "Measurements", q: Question, flops: float) -> "Recommendation"
     if q.law == "auto":
         from fitting.analysis import analyse
 
-        if q.inference_tokens or q.unique_tokens is not None:
-            raise InputError(
-                "inference_tokens and unique_tokens need a single law; got law 'auto' (give --law)",
-                field="inference_tokens" if q.inference_tokens else "unique_tokens",
-            )
-        return analyse(m, n_bootstrap=q.n_bootstrap, seed=q.seed).recommend(flops)
+        return analyse(m, n_bootstrap=q.n_bootstrap, seed=q.seed).recommend(
+            flops, inference_tokens=q.inference_tokens, unique_tokens=q.unique_tokens
+        )
     from fitting.fit import fit
     from fitting.recommend import recommend
 

@@ -75,6 +75,19 @@ def test_recommend_prints_the_documented_json(isoflop, runs):
     assert found["verdict"] == "extrapolated"
 
 
+def test_all_approaches_together_answer_about_serving_and_short_data(isoflop, runs):
+    ask = ("recommend", runs, "--law", "auto", "--budget", "3e20FLOP", "--bootstrap", 20, "--json")
+    plain, served, short = (
+        json.loads(isoflop(*ask, *more)[1])
+        for more in ((), ("--inference-tokens", 1e11), ("--unique-tokens", 1e9))
+    )
+    assert served["n_params"] < plain["n_params"]
+    assert served["train_flops"] < plain["train_flops"]
+    assert "repetition_unmeasured" in {w["code"] for w in short["warnings"]}
+    code, _, err = isoflop(*ask, "--inference-tokens", 1e17)
+    assert (code, json.loads(err)["error"]["code"]) == (3, "too_small")
+
+
 @pytest.mark.parametrize("budget", ["50000usd", "100gpuh", "3d@64xh100-sxm", "1tco2e"])
 def test_recommend_takes_budgets_in_any_unit(isoflop, runs, budget):
     code, out, _ = isoflop("recommend", runs, "--budget", budget, "--bootstrap", 20)
