@@ -1,6 +1,6 @@
 """How often does the 90 % interval hold the truth? Simulated sweeps with a known law.
 
-    python benchmarks/calibration.py [--sweeps 200] [--bootstrap 300]
+    python benchmarks/calibration.py [--sweeps 200] [--bootstrap 300] [--seed 1]
 
 Truth: additive laws with coefficients drawn around the published ones; sizes on a grid around the
 true optimum, itself misplaced; errors of .3 % per run, in the second design half of them common to
@@ -79,16 +79,18 @@ def by_analysis(m: Measurements, flops: float, n_bootstrap: int, seed: int) -> A
 METHODS: dict[str, Callable[..., Answer]] = {"fit (chinchilla)": by_fit, "analyse": by_analysis}
 
 
-def rows(n_sweeps: int, n_bootstrap: int, only: str) -> Iterator[tuple[str, str, int, list[float]]]:
+def rows(
+    n_sweeps: int, n_bootstrap: int, only: str, seed: int
+) -> Iterator[tuple[str, str, int, list[float]]]:
     """Per design and method: refusals, then coverage and typical errors."""
     law = Chinchilla()
     for design, (budgets, *_) in DESIGNS.items():
         for name, method in METHODS.items():
             if only not in f"{design} {name}":
                 continue
-            rng = np.random.default_rng(1)
+            rng = np.random.default_rng(seed)
             hits, refused = [], 0
-            for seed in range(n_sweeps):
+            for k in range(n_sweeps):
                 theta = truth(rng)
                 m = sweep(rng, theta, design)
                 C = 10 * budgets[-1]
@@ -98,7 +100,7 @@ def rows(n_sweeps: int, n_bootstrap: int, only: str) -> Iterator[tuple[str, str,
                 ]
                 outcome = true_l + rng.normal(0, NOISE)  # one run at the true optimum
                 try:
-                    n, low, high, loss, l_low, l_high = method(m, C, n_bootstrap, seed)
+                    n, low, high, loss, l_low, l_high = method(m, C, n_bootstrap, k)
                 except RefusalError:
                     refused += 1
                     continue
@@ -117,6 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=200)
     parser.add_argument("--bootstrap", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1, help="of truths and errors")
     parser.add_argument("--only", default="", help="part of a design's or method's name")
     args = parser.parse_args()
     print(
@@ -124,7 +127,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for design, name, refused, (n, nw, ne, loss, lw, le) in rows(
-        args.sweeps, args.bootstrap, args.only
+        args.sweeps, args.bootstrap, args.only, args.seed
     ):
         print(f"| {design} | {name} | {refused} | {100 * n:.0f} % | {100 * nw:.0f} % | {100 * ne:.0f} % "
               f"| {100 * loss:.0f} % | {100 * lw:.2f} % | {100 * le:.2f} % |", flush=True)  # fmt: skip
