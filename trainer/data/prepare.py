@@ -54,7 +54,7 @@ def prepare(
     Raises:
         InputError: a value out of range, an unreadable input, or no text left for a split.
     """
-    _check(tokenizer, vocab_size, val_share, max_bytes)
+    _check(tokenizer, vocab_size, val_share, max_bytes, domains)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -198,7 +198,13 @@ def _dtype(vocab_size: int) -> Literal["uint8", "uint16", "uint32"]:
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
 
 
-def _check(kind: str, vocab_size: int, val_share: float, max_bytes: int | None) -> None:
+def _check(
+    kind: str, vocab_size: int, val_share: float, max_bytes: int | None, domains: Sequence[str]
+) -> None:
+    known = sorted(set(sources.DOMAINS.values()))
+    for name in domains:
+        if name not in known:
+            raise InputError(f"domains must be among {known}; got {name!r}", field="domains")
     if kind not in ("bytes", "bpe"):
         raise InputError(f"tokenizer must be 'bytes' or 'bpe'; got {kind!r}", field="tokenizer")
     if kind == "bpe" and vocab_size < 257:

@@ -86,6 +86,10 @@ def test_bytes_decode_back():
         ({"tokenizer": "words"}, "tokenizer must be 'bytes' or 'bpe'; got 'words'"),
         ({"tokenizer": "bpe", "vocab_size": 100}, "vocab_size must be at least 257"),
         ({"val_share": 2.0}, r"val_share must lie in \(0, 1\); got 2.0"),
+        (
+            {"domains": ("poems",)},
+            r"domains must be among \['c-headers', 'docs', 'python'\]; got 'poems'",
+        ),
         ({"max_bytes": 0}, "max_bytes must be positive; got 0"),
     ],
 )
