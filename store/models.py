@@ -115,6 +115,8 @@ class Attempt(Base):
     device: Mapped[str | None] = mapped_column(String(100))
     n_devices: Mapped[int | None]  # cores or GPUs it held
     train_seconds: Mapped[float | None] = mapped_column(Finite)  # the run's, on its last attempt
+    energy_kwh: Mapped[float | None] = mapped_column(Finite)  # measured; null: no meter
+    energy_source: Mapped[str | None] = mapped_column(String(100))  # "nvml: one GPU board"
     started_at: Mapped[datetime] = mapped_column(Utc, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(Utc)
 

@@ -61,6 +61,15 @@ def attempts_of_run(session: Session, run_id: int) -> Sequence[Attempt]:
     ).all()
 
 
+def measured_energy(session: Session, run_id: int) -> tuple[float, str] | None:
+    """Energy of all attempts [kWh] and its source; None if one of them was not metered."""
+    found = [(a.energy_kwh, a.energy_source) for a in attempts_of_run(session, run_id)]
+    known = [kwh for kwh, _ in found if kwh is not None]
+    if not found or len(known) < len(found):
+        return None
+    return sum(known), ", ".join(sorted({source or "unknown" for _, source in found}))
+
+
 def latest_attempt(session: Session, run_id: int) -> Attempt | None:
     return session.scalars(
         select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number.desc()).limit(1)

@@ -65,6 +65,7 @@ def measured(session: Session, run: Run, points: Sequence[Line]) -> None:
 def conclude(session: Session, run: Run, attempt: Attempt, ended: Line) -> None:
     """Bring run and attempt to where `ended` says they are."""
     attempt.device = ended.get("device")
+    _metered(attempt, ended.get("energy"))
     status, reason = ended.get("status"), str(ended.get("reason") or "") or None
     points = list(ended.get("measurements") or ())
     if status in ("finished", "diverged"):
@@ -76,6 +77,13 @@ def conclude(session: Session, run: Run, attempt: Attempt, ended: Line) -> None:
     else:
         permanent = bool(ended.get("permanent"))
         transitions.fail(session, attempt, reason or f"status {status!r}", permanent=permanent)
+
+
+def _metered(attempt: Attempt, energy: Line | None) -> None:
+    """What a meter said of this attempt; null where the machine has none."""
+    if energy is not None:
+        attempt.energy_kwh = curves.finite_or_none(energy.get("kwh"))
+        attempt.energy_source = f"{energy.get('source')}: {energy.get('scope')}"
 
 
 def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: list[Line]) -> None:

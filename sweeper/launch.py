@@ -15,7 +15,7 @@ from store.answers import Launch, RecommendationRow
 from store.columns import now
 from store.conclusions import add_launch, get_fit, get_recommendation, launch_of_run
 from store.models import Run
-from store.runs import latest_attempt
+from store.runs import latest_attempt, measured_energy
 from store.settings import Settings
 from store.states import RunKind, RunState
 from store.sweeps import get_sweep
@@ -195,6 +195,9 @@ def outcome(session: Session, run: Run, bet: dict[str, Any]) -> dict[str, Any]:
         n_devices = attempt.n_devices or 1
         result["train_seconds"], result["n_devices"] = attempt.train_seconds, n_devices
         result["cost"] = _cost(attempt.train_seconds * n_devices / 3600, bet)
+    metered = measured_energy(session, run.id)
+    if metered is not None:  # beside cost.energy_kwh, which is estimated
+        result["measured_energy_kwh"], result["energy_source"] = metered
     if not points:
         return result
     last, said = points[-1], bet["loss"]

@@ -1,10 +1,15 @@
-"""What one attempt at a job keeps beside the training: its pace, and whether it was told to stop."""
+"""What one attempt at a job keeps beside the training: its pace, the energy it used, and whether
+it was told to stop.
+"""
 
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from trainer.energy import open_meter
 
 
 class Pace:
@@ -30,6 +35,24 @@ class Pace:
     @property
     def tok_s(self) -> float:
         return self.n_steps * self.batch_tokens / self.seconds if self.seconds else 0.0
+
+
+class Energy:
+    """A meter that may fail without harm to the training: what it then knows is None."""
+
+    def __init__(self, device: str, *, n_processes: int = 1) -> None:
+        """Several processes are not metered: each would see its own part, or all of them."""
+        self.meter = open_meter(device) if n_processes == 1 else None
+
+    def look(self) -> dict[str, Any] | None:
+        """The reading so far; call it at least every ten minutes, a counter may wrap."""
+        if self.meter is None:
+            return None
+        try:
+            return self.meter.reading().to_dict()
+        except (OSError, ValueError):
+            self.meter = None
+            return None
 
 
 @contextmanager

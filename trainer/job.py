@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from trainer import checkpoint
-from trainer.attempt import Pace, sigterm
+from trainer.attempt import Energy, Pace, sigterm
 from trainer.checkpoint import Checkpoint
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
@@ -102,6 +102,7 @@ class Job:
         self.measurements = list(meta.get("measurements", []))
         self.seconds_before = meta.get("seconds", 0.0)
         self.journal = Journal(self.folder, meta.get("journal"), active=world.first)
+        self.energy = Energy(self.execution.device, n_processes=world.size)
         try:
             corpus = Corpus(data_dir, self.spec.data, context=self.spec.model.context)
             self.session = open_session(self.spec, corpus, self.execution, world)
@@ -150,6 +151,7 @@ class Job:
         tensors = session.snapshot()  # every process takes part
         if session.world.first:
             checkpoint.save(self.folder / "checkpoints", tensors, meta)
+        self.energy.look()
         self.saved = time.monotonic()
 
     def _log(self, event: Stepped) -> str:
@@ -208,6 +210,7 @@ class Job:
             n_threads=self.execution.n_threads,
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),
+            energy=self.energy.look(),
         )
 
 

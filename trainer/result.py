@@ -27,6 +27,7 @@ class Result:
     n_threads: int
     spec_hash: str
     code_hash: str
+    energy: dict[str, Any] | None = None  # this attempt's `trainer.energy.Reading`, where metered
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self), allow_nan=False))

@@ -1,5 +1,6 @@
 """/v1/runs: one training job, its attempts, its measurements and its curve."""
 
+import json
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -10,9 +11,12 @@ from sqlalchemy.orm import Session
 
 from api.deps import Id, Reading
 from api.problems import documented
-from store import curves, measurements, runs
+from fitting.costs.estimate import estimate
+from store import conclusions, curves, measurements, runs
 from store.models import Run
 from store.states import AttemptState, RunKind, RunState
+from sweeper.plan import priced_as
+from sweeper.spec import SweepSpec
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -52,8 +56,21 @@ class AttemptOut(BaseModel):
     worker: str
     device: str | None
     train_seconds: float | None
+    energy_kwh: float | None = Field(description="Measured; null where no meter could be read")
+    energy_source: str | None = Field(description="The meter and what it counts, for all users")
     started_at: datetime
     ended_at: datetime | None
+
+
+class EnergyOut(BaseModel):
+    """Measured beside estimated [kWh]: a meter sees less than the wall, `source` says what."""
+
+    measured_kwh: float | None = Field(description="All attempts; null if one was not metered")
+    source: str | None
+    estimated_kwh: dict[str, float] | None = Field(
+        description="Value, low and high from the price tables, server and building included; "
+        "null before training has ended, or where the device's power is unknown"
+    )
 
 
 class RunDetail(RunOut):
@@ -64,6 +81,7 @@ class RunDetail(RunOut):
     code_hash: str
     corpus: str
     sweep_ids: list[int]
+    energy: EnergyOut
     attempts: list[AttemptOut]
     measurements: list[dict[str, Any]]
 
@@ -112,7 +130,30 @@ def detail(session: Session, run: Run) -> RunDetail:
             "code_hash": run.code_hash,
             "corpus": run.corpus,
             "sweep_ids": [s.id for s in runs.sweeps_of_run(session, run.id)],
+            "energy": energy_of(session, run),
             "attempts": list(runs.attempts_of_run(session, run.id)),
             "measurements": [measurements.as_row(m) for m in measurements.of_run(session, run.id)],
         }
     )
+
+
+def energy_of(session: Session, run: Run) -> EnergyOut:
+    """What the meters said, and what the tables say of the hours it took."""
+    kwh, source = runs.measured_energy(session, run.id) or (None, None)
+    attempt = runs.latest_attempt(session, run.id)
+    device = _priced_as(session, run)
+    if attempt is None or not attempt.train_seconds or device is None:
+        return EnergyOut(measured_kwh=kwh, source=source, estimated_kwh=None)
+    hours = attempt.train_seconds * (attempt.n_devices or 1) / 3600
+    figure = estimate(flops=run.flops, device_hours=hours, device=device).get("energy_kwh")
+    band = figure and {"value": figure.value, "low": figure.low, "high": figure.high}
+    return EnergyOut(measured_kwh=kwh, source=source, estimated_kwh=band or None)
+
+
+def _priced_as(session: Session, run: Run) -> str | None:
+    """As its sweep or its forecast was; None where neither is there."""
+    asked = runs.sweeps_of_run(session, run.id)
+    if asked:
+        return priced_as(SweepSpec.model_validate(asked[0].spec))
+    launch = conclusions.launch_of_run(session, run.id)
+    return json.loads(launch.forecast_json)["cost_device"] if launch else None

@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.engine import writing
+from store.models import Attempt
+
 
 def test_a_dry_run_prices_the_sweep_and_leaves_no_row(client, spec):
     answer = client.post("/v1/sweeps?dry_run=true", json=spec)
@@ -151,3 +154,19 @@ def test_a_run_shows_attempts_measurements_and_curve(client, answered):
     curve = client.get(f"/v1/runs/{run['id']}/curve").json()
     assert len(curve["points"]) > 10
     assert curve["points"][0]["loss"] > curve["points"][-1]["loss"]
+
+
+def test_measured_energy_stands_beside_what_was_estimated(client, engine, answered):
+    before = client.get("/v1/runs/1").json()["energy"]
+    assert (before["measured_kwh"], before["source"]) == (None, None)
+    assert before["estimated_kwh"]["low"] < before["estimated_kwh"]["value"]
+    with writing(engine) as session:
+        attempt = session.get_one(Attempt, 1)
+        attempt.energy_kwh, attempt.energy_source = 2e-4, "rapl: 1 CPU package"
+        run_id = attempt.run_id
+    detail = client.get(f"/v1/runs/{run_id}").json()
+    assert (detail["energy"]["measured_kwh"], detail["energy"]["source"]) == (
+        2e-4,
+        "rapl: 1 CPU package",
+    )
+    assert detail["attempts"][0]["energy_kwh"] == 2e-4

@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -65,3 +66,22 @@ def test_several_processes_may_upgrade_at_once(empty_url):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert errors == []
+
+
+def test_attempts_from_before_the_meters_keep_their_rows(empty_url):
+    engine = make_engine(empty_url)
+    with engine.execution_options(isoflop_write=True).begin() as connection:
+        command.upgrade(migrate.config(connection), "0001")
+        assert "energy_kwh" not in {c["name"] for c in inspect(connection).get_columns("attempt")}
+        connection.execute(
+            text(
+                "INSERT INTO sweep (name, spec, state, price, notes, created_at) VALUES ('old', '{}', 'queued', '{}', '[]', '2026-01-01 00:00:00')"
+            )
+        )
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM sweep")).scalar_one() == "old"
+        assert {"energy_kwh", "energy_source"} <= {
+            c["name"] for c in inspect(connection).get_columns("attempt")
+        }
+    engine.dispose()

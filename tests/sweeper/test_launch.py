@@ -5,11 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from fitting.errors import InputError, RefusalError
 from store import conclusions
 from store.engine import reading, writing
-from store.models import Run
+from store.models import Attempt, Run
 from store.runs import list_runs
 from store.states import RunKind, RunState
 from sweeper import ingest, transitions
@@ -53,7 +54,7 @@ def launched(engine, settings, recommendation_id, **how):
         return as_dict(made, session.get_one(Run, made.run_id))
 
 
-def end(engine, run_id, loss=1.99):
+def end(engine, run_id, loss=1.99, energy=None):
     with writing(engine) as session:
         run = session.get_one(Run, run_id)
         attempt = transitions.claim(session, run, worker="w", n_devices=2)
@@ -61,6 +62,7 @@ def end(engine, run_id, loss=1.99):
             "n_params": run.n_params, "n_tokens": run.n_tokens, "loss": loss, "flops": run.flops,
         }  # fmt: skip
         ended = {"status": "finished", "measurements": [point], "train_seconds": 1800.0}
+        ended["energy"] = energy
         ingest.conclude(session, run, attempt, ended)
 
 
@@ -92,6 +94,25 @@ def test_the_outcome_is_set_beside_the_forecast(engine, settings, recommend):
     assert outcome["seal_intact"] is True
     assert after["forecast"] == made["forecast"]
     assert after["forecast_sha256"] == sha256(canonical(after["forecast"]))
+
+
+def test_measured_energy_stands_beside_the_estimate(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    end(engine, made["run_id"], energy={"kwh": 0.012, "source": "nvml", "scope": "one GPU board"})
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+        attempt = session.scalars(select(Attempt).where(Attempt.run_id == made["run_id"])).one()
+    assert outcome["measured_energy_kwh"] == attempt.energy_kwh == 0.012
+    assert outcome["energy_source"] == attempt.energy_source == "nvml: one GPU board"
+    assert outcome["cost"]["energy_kwh"] > 0
+
+
+def test_without_a_meter_no_energy_is_claimed(engine, settings, recommend):
+    made = launched(engine, settings, recommend())
+    end(engine, made["run_id"])
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+    assert "measured_energy_kwh" not in outcome
 
 
 def test_an_outcome_outside_its_interval_says_so(engine, settings, recommend):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import energy
+from trainer import attempt, energy
 from trainer.energy import Meter, open_meter
 
 
@@ -117,3 +117,20 @@ def test_a_real_gpu_uses_power():
     if meter is None:
         pytest.skip("no NVIDIA driver here, or one that does not tell energy")
     assert meter.joules() >= 0
+
+
+def test_a_meter_that_breaks_does_not_end_the_training(tmp_path, monkeypatch):
+    file = package(tmp_path, "intel-rapl:0", 1_000_000)
+    monkeypatch.setattr(attempt, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
+    metered = attempt.Energy("cpu")
+    file.write_text("3000000")
+    found = metered.look()
+    assert (found["joules"], found["source"]) == (pytest.approx(2), "rapl")
+    file.unlink()
+    assert metered.look() is metered.look() is None
+
+
+def test_several_processes_are_not_metered(tmp_path, monkeypatch):
+    package(tmp_path, "intel-rapl:0", 1_000_000)
+    monkeypatch.setattr(attempt, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
+    assert attempt.Energy("cpu", n_processes=2).look() is None

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 from fitting.errors import InputError
 from trainer.config import ScheduleSpec
+from trainer.energy import Meter
 from trainer.job import run_job
 from trainer.result import Result, read_lines
 
@@ -35,6 +37,24 @@ def test_a_job_measures_every_horizon_and_says_what_it_did(tmp_path, make_spec, 
     assert result.n_tokens_processed == spec.n_tokens_processed
     assert Result.load(tmp_path) == result
     assert read_lines(tmp_path, "measurements.jsonl") == list(result.measurements)
+
+
+def test_the_energy_of_the_attempt_is_in_its_result(tmp_path, make_spec, corpus_dir, monkeypatch):
+    reads = itertools.count()
+    counter = {lambda: 10.0 * next(reads): float("inf")}
+    monkeypatch.setattr(
+        "trainer.attempt.open_meter", lambda _: Meter(counter, source="rapl", scope="1 CPU package")
+    )
+    found = run_job(tmp_path, make_spec(), corpus_dir).energy
+    assert (found["source"], found["scope"]) == ("rapl", "1 CPU package")
+    assert found["joules"] >= 10
+    assert json.loads((tmp_path / "result.json").read_text())["energy"] == found
+
+
+def test_a_machine_without_a_meter_says_null(tmp_path, make_spec, corpus_dir, monkeypatch):
+    monkeypatch.setattr("trainer.attempt.open_meter", lambda _: None)
+    run_job(tmp_path, make_spec(), corpus_dir)
+    assert json.loads((tmp_path / "result.json").read_text())["energy"] is None
 
 
 @pytest.mark.parametrize("stop_at", [0, 9, 15, 17, 19, 30, 38, 43])
