@@ -135,6 +135,18 @@ class Client:
         """Of a fit_id, newest first."""
         return self._pages("/v1/recommendations", params)
 
+    def predict(self, **body: Any) -> Json:
+        """Body: fit_id, n_params, n_tokens, unique_tokens."""
+        return self._json("POST", "/v1/predictions", json=body)
+
+    def compare(self, **body: Any) -> Json:
+        """Body: a and b (each a sweep_id or a study_id), law, flops, n_bootstrap, seed."""
+        return self._json("POST", "/v1/comparisons", json=body)
+
+    def design(self, **body: Any) -> Json:
+        """Body: target, and sweep_id or study_id, total, scatter."""
+        return self._json("POST", "/v1/designs", json=body)
+
     def estimate(self, **body: Any) -> Json:
         return self._json("POST", "/v1/estimates", json=body)
 
