@@ -161,6 +161,8 @@ def _sizes(
     grid = np.linspace(middle - REACH, middle + REACH, N_GRID)
     D = (flops / np.exp(grid) - 2 * inference_tokens) / 6
     n, d = grid[D > 0], np.log(D[D > 0])
+    if len(n) < 3:  # serving leaves nothing
+        return float("nan"), np.full(1, np.nan)
     law = fitted.law_object
     point = law.theta({k: np.array([v]) for k, v in fitted.coefficients.items()}, ORIGIN)
     both = np.concatenate([point, fitted.sample_theta])

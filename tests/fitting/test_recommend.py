@@ -99,6 +99,11 @@ def test_bad_questions_are_named(fitted, options, message):
         recommend(fitted, **options)
 
 
+def test_serving_more_than_the_budget_is_refused(fitted):
+    with pytest.raises(RefusalError, match="the chinchilla law has no optimum at 1e"):
+        recommend(fitted, flops=1e20, inference_tokens=1e300)
+
+
 def test_a_prediction_of_a_measured_run_is_supported(fitted):
     p = predict_run(fitted, M, float(M.n_params[9]), float(M.n_tokens[9]))
     assert p["verdict"] == "supported"
