@@ -17,6 +17,7 @@ from fitting.costs.fitted import FittedLaw
 from fitting.costs.flops import train_flops
 from fitting.costs.published import published_law
 from fitting.costs.question import Law
+from fitting.costs.speed import band_of
 from fitting.errors import InputError, RefusalError
 from fitting.fit import Fit
 from fitting.measurements import Measurements
@@ -141,13 +142,20 @@ def _recommend(context: Context, question: Question, flops: float) -> Recommenda
 def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:
     """Priced as the sweep was, at the speed of its largest run: speed per FLOP grows with size, and
     a final run is larger still. Start-up and compilation, long for a run of seconds, are left out.
+    Low and high come from all its runs, see `fitting.costs.speed.band_of`.
     """
     priced = {"device": priced_as(SweepSpec.model_validate(sweep.spec))}
     done = [run for run in runs if run.state == RunState.FINISHED and run.tok_s]
     if not done:
         return priced
     largest = max(done, key=lambda run: run.n_params)
-    attempt = latest_attempt(session, largest.id)
+    flop_s = _flop_s(session, largest)
+    band = band_of(flop_s, [(run.n_params, _flop_s(session, run)) for run in done])
+    return priced | {"measured_flop_s": flop_s, "measured_flop_s_band": band}
+
+
+def _flop_s(session: Session, run: Run) -> float:
+    """6ND FLOP/s of one of its devices."""
+    attempt = latest_attempt(session, run.id)
     n_devices = (attempt.n_devices if attempt else None) or 1
-    flop_s = train_flops(largest.n_params, largest.tok_s or 0.0) / n_devices
-    return priced | {"measured_flop_s": flop_s}
+    return train_flops(run.n_params, run.tok_s or 0.0) / n_devices

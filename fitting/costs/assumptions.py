@@ -35,6 +35,7 @@ class Assumptions:
     n_devices: int | None = None
     # how fast: at most one of these
     measured_flop_s: float | None = None  # achieved 6ND FLOP/s of one device
+    measured_flop_s_band: tuple[float, float] | None = None  # its low and high, `speed.band_of`
     measured_mfu: float | None = None  # of the dense peak, in (0, 1]
     utilisation: str = "family"  # or "decomposed": steady MFU x goodput x campaign
     goodput: float | None = None  # share of wall time that trains; multiplies measured_mfu
@@ -74,7 +75,19 @@ class Assumptions:
                     f"{name} must be one of {[a for a in allowed if a]}; got {getattr(self, name)!r}",
                     field=name,
                 )
+        self._check_band()
         self._check_place()
+
+    def _check_band(self) -> None:
+        if self.measured_flop_s_band is None:
+            return
+        low, high = self.measured_flop_s_band
+        if self.measured_flop_s is None or not 0 < low <= self.measured_flop_s <= high < math.inf:
+            raise InputError(
+                "measured_flop_s_band must be a low and a high around measured_flop_s; got "
+                f"({low:g}, {high:g}) around {self.measured_flop_s}",
+                field="measured_flop_s_band",
+            )
 
     def _check_place(self) -> None:
         n = self.n_devices

@@ -38,8 +38,9 @@ FIGURE = {  # which figure of an estimate gives the budget back
 }
 
 
-_OF_A_DEVICE = ("device", "n_devices", "measured_flop_s", "measured_mfu", "power_w",
-                "usd_per_device_h", "price_kind", "provider")  # fmt: skip
+_SPEEDS = ("measured_flop_s", "measured_flop_s_band", "measured_mfu")
+_OF_A_DEVICE = (*_SPEEDS, "device", "n_devices", "power_w", "usd_per_device_h", "price_kind",
+                "provider")  # fmt: skip
 
 
 _FOR = re.compile(  # 10,000 H100 for 30 days
@@ -194,7 +195,11 @@ def _merge(merged: dict[str, Any], name: str, value: Any, text: str, tables: Tab
 
 
 def kept(defaults: Mapping[str, Any], stated: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
-    """The defaults that still hold: another device's speed, price and power do not."""
+    """The defaults that still hold: another device's speed, price and power do not, and no speed
+    does beside one that was stated.
+    """
+    if any(stated.get(name) for name in _SPEEDS) or stated.get("utilisation") == "decomposed":
+        defaults = {k: v for k, v in defaults.items() if k not in _SPEEDS}
     mine, other = defaults.get("device", ""), stated.get("device", "")
     if not other or (mine and tables.device(mine).id == tables.device(other).id):
         return dict(defaults)

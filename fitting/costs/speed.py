@@ -5,7 +5,9 @@ time too. Four ways to know it, from best to least: measured FLOP/s, measured MF
 campaign, and the median of what was disclosed for the device's family.
 """
 
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,9 @@ from fitting.costs.rows import Device
 from fitting.costs.tables import Tables
 from fitting.errors import InputError
 
+LEAST_BAND = 1.1  # assumption: the same run on another day, at other loads of the machine
+MEASURED = "measured on this device"
+SPREAD = "; band: P10 to P90 of runs about their trend with size, at least 10 % (an assumption)"
 HIGH_UTILISATION = 0.60  # nobody has disclosed a whole run above it
 
 
@@ -55,9 +60,28 @@ def speed(a: Assumptions, tables: Tables, device: Device) -> Speed:
     )
 
 
+def band_of(flop_s: float, runs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Low and high of `flop_s`, the speed expected of the next run, from (N, FLOP/s) of a sweep's.
+
+    Speed grows with size, so the spread is taken about the line of ln speed over ln N: 1.28
+    standard deviations of its residuals, P10 and P90, and at least a factor of `LEAST_BAND`. That
+    alone where fewer than four runs or a single size leave no line to take it about.
+    """
+    times = LEAST_BAND
+    x, y = [math.log(n) for n, _ in runs], [math.log(s) for _, s in runs]
+    if len(runs) > 3 and len(set(x)) > 1:
+        slope, at_0 = statistics.linear_regression(x, y)
+        squares = math.fsum((b - at_0 - slope * a) ** 2 for a, b in zip(x, y, strict=True))
+        p90 = statistics.NormalDist().inv_cdf(0.9)
+        times = max(times, math.exp(p90 * math.sqrt(squares / (len(runs) - 2))))
+    return flop_s / times, flop_s * times
+
+
 def _stated_flop_s(a: Assumptions, preset: Mapping[str, Any]) -> Figure | None:
     if a.measured_flop_s is not None:
-        return leaf("achieved", a.measured_flop_s, "FLOP/s", source="measured on this device")
+        band = a.measured_flop_s_band
+        source = MEASURED + (SPREAD if band else "")
+        return leaf("achieved", a.measured_flop_s, "FLOP/s", band=band, source=source)
     if a.measured_mfu is None and a.utilisation == "family" and "flop_s" in preset:
         return leaf("achieved", preset["flop_s"], "FLOP/s", source=preset["source"])
     return None
@@ -65,7 +89,7 @@ def _stated_flop_s(a: Assumptions, preset: Mapping[str, Any]) -> Figure | None:
 
 def _share(a: Assumptions, tables: Tables, device: Device) -> tuple[Figure, tuple[Note, ...]]:
     if a.measured_mfu is not None:
-        mfu = leaf("measured MFU", a.measured_mfu, "", source="measured on this device")
+        mfu = leaf("measured MFU", a.measured_mfu, "", source=MEASURED)
         return product("utilisation", "of the dense peak", [mfu, *_losses(a)]), ()
     if a.utilisation == "decomposed":
         return _decomposed(a, tables, device), ()

@@ -121,6 +121,9 @@ def test_a_sweep_is_fitted_in_every_way_and_answers(client, answered):
     largest = client.get(f"/v1/sweeps/{answered.sweep_id}/runs").json()["items"][-1]
     seconds = 3e13 / (6 * largest["n_params"] * largest["tok_s"])  # at the largest run's speed
     assert found["cost"]["device_hours"]["value"] == pytest.approx(seconds / 3600)
+    for name in ("device_hours", "usd_total", "energy_kwh"):  # the spread of the sweep's speeds
+        figure = found["cost"][name]
+        assert figure["low"] < figure["value"] / 1.09 < figure["value"] * 1.09 < figure["high"]
     assert np.isclose(found["architecture"]["n_params"], found["n_params"], rtol=0.05)
 
 

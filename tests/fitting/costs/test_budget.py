@@ -108,6 +108,17 @@ def test_a_measured_speed_prices_laptop_sweeps():
     assert 0 < found.estimate()["usd"].value < 1e-3
 
 
+@pytest.mark.parametrize(
+    "stated", [{"measured_mfu": 0.3}, {"measured_flop_s": 7e10}, {"device": "h100"}]
+)
+def test_a_stated_speed_or_device_drops_the_sweeps_own_speed_and_its_band(stated):
+    own = {"device": "cpu-core", "measured_flop_s": 5e10, "measured_flop_s_band": (4e10, 6e10)}
+    found = parse_budget("1e20 flop").to_flops(defaults=own, **stated)
+    assert found.rates.assumptions.measured_flop_s_band is None
+    for name, value in stated.items():
+        assert getattr(found.rates.assumptions, name) == value
+
+
 def test_assumptions_are_shown_with_the_compute():
     d = parse_budget("10 kUSD spot a100 in europe-west4").to_flops().to_dict()
     assert d["assumptions"]["price_kind"] == "spot"

@@ -1,10 +1,13 @@
 """Utilisation: four ways to know it, and the ceilings it may not pass."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fitting.costs.estimate import estimate
+from fitting.costs.speed import band_of
 from fitting.costs.tables import load_tables
 from fitting.errors import InputError
 
@@ -96,3 +99,45 @@ def test_a_device_nobody_disclosed_hours_of_says_so():
 def test_a_speed_that_cannot_be_meant_is_named(kw, message):
     with pytest.raises(InputError, match=message):
         utilisation(**{"device": "h100", **kw})
+
+
+@given(
+    st.floats(1e8, 1e15), st.lists(st.tuples(st.floats(1e4, 1e9), st.floats(1e8, 1e15)), max_size=9)
+)
+def test_a_measured_speed_lies_inside_its_band(flop_s, runs):
+    low, high = band_of(flop_s, runs)
+    assert 0 < low <= flop_s / 1.0999
+    assert high >= flop_s * 1.0999
+
+
+def test_the_band_is_the_spread_about_the_trend_with_size():
+    """Residuals +-.3 about speed = N^.5: sd = .3 sqrt(8 / 6) with two coefficients fitted."""
+    runs = [(n, n**0.5 * math.exp(e)) for n in (1e5, 1e6, 1e7, 1e8) for e in (0.3, -0.3)]
+    low, high = band_of(1e4, runs)
+    times = math.exp(1.2816 * 0.3 * math.sqrt(8 / 6))
+    assert (low, high) == (
+        pytest.approx(1e4 / times, rel=1e-4),
+        pytest.approx(1e4 * times, rel=1e-4),
+    )
+    assert band_of(1e4, [(n, n**0.5) for n, _ in runs]) == pytest.approx((1e4 / 1.1, 1.1e4))
+    assert band_of(1e4, runs[:3]) == pytest.approx((1e4 / 1.1, 1.1e4))
+
+
+def test_what_follows_from_a_measured_speed_has_its_band_and_says_whence():
+    e = estimate(
+        flops=1e13, device="cpu-core", measured_flop_s=5e10, measured_flop_s_band=(4e10, 6e10)
+    )
+    hours = e["device_hours"]
+    assert hours.low == pytest.approx(1e13 / 6e10 / 3600)
+    assert hours.high == pytest.approx(1e13 / 4e10 / 3600)
+    assert any("at least 10 % (an assumption)" in source for source in hours.sources)
+    for name in ("usd", "energy_kwh", "tco2e"):
+        assert e[name].low < e[name].value < e[name].high
+
+
+@pytest.mark.parametrize(
+    "said", [{"measured_flop_s": 5e10}, {"measured_mfu": 0.3}, {"measured_flop_s": math.nan}, {}]
+)
+def test_a_band_that_does_not_hold_its_speed_is_refused(said):
+    with pytest.raises(InputError, match="measured_flop_s"):
+        estimate(flops=1e13, device="cpu-core", measured_flop_s_band=(6e10, 7e10), **said)
