@@ -109,7 +109,7 @@ def test_repeating_the_corpus_must_be_asked_for():
 
 def test_a_point_outside_the_range_is_left_out_only_when_asked_and_told():
     p = made(tokens_per_param=[10, 400])
-    assert any("left out: N=9984 with D=" in note and "(budgets.1)" in note for note in p.notes)
+    assert any("left out: N=9968 with D=" in note and "(budgets.1)" in note for note in p.notes)
 
 
 def test_changes_of_the_recipe_reach_the_run():
