@@ -26,12 +26,13 @@ Undecayed = Annotated[bool, typer.Option(help="Use rows measured before the rate
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    from sweeper.cli import compare, plotting
+    from sweeper.cli import beside, compare, plotting
 
     for command in (fit, recommend, predict):
         app.command()(command)
     compare.register(app)
     plotting.register(app)
+    beside.register(app)
 
 
 def fit(

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sweeper.cli import main
-from tests.fitting import simulated
+from tests.fitting import simulated, tables
 
 
 @pytest.fixture
@@ -118,6 +118,26 @@ def test_compare_and_design_answer(isoflop, runs, tmp_path):
     code, out, _ = isoflop("design", runs, "--target", 3e20, "--total", 1e21)
     assert (code, "halve the interval" in out, "on the sweep" in out) == (0, True, True)
     assert json.loads(isoflop("design", "--target", 1e22, "--total", 1e22, "--json")[1])["split"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "options"),
+    [
+        ("downstream", tables.scores(), ("--params", 1e10, "--tokens", 2e11)),
+        ("hyper", tables.grid_of_runs(), ("--params", 1e9, "--tokens", 1e11)),
+        ("curve", tables.schedule(), ()),
+        ("moe", tables.experts(), ("--params", 1e10, "--experts", 64)),
+    ],
+)
+def test_laws_beside_the_loss_answer_from_their_own_tables(
+    isoflop, tmp_path, name, columns, options
+):
+    path = write(tmp_path / "table.csv", columns)
+    code, out, _ = isoflop("law", name, path, *options)
+    assert (code, "rollout: " in out, "prediction: " in out) == (0, True, True)
+    found = json.loads(isoflop("law", name, path, *options, "--json")[1])
+    assert {"law", "n_measurements", "coefficients", "prediction", "rollout"} <= found.keys()
+    assert isoflop("law", name, tmp_path / "none.csv")[0] == 2
 
 
 @pytest.mark.parametrize("kind", ["isoflop", "residuals", "cost-loss"])
