@@ -79,7 +79,7 @@ def embodied(device_h: Figure, device: Device, tables: Tables) -> Figure | None:
         band=(row["server_kg_low"] / n, row["server_kg_high"] / n),
         source=source,
     )
-    chip = leaf("device", device.embodied_kg, "kg", source=f"{device.source} ({device.as_of})")
+    chip = leaf("device", device.embodied_kg, "kg", source=device.source_of("embodied"))
     made = add("embodied", "kg", [chip, share])
     life = leaf("life", row["life_years"] * 8766.0, "h", source=source)
     use = leaf("use", row["use_share"], "of life", source=source)
@@ -109,7 +109,7 @@ def _power(
     if factor is None:
         message = f"no server overhead is known for {device.id}: 1.0 assumed"
         return product("power", "W", drawn), (Note("no_node_overhead", message),)
-    source = preset["source"] if "node_overhead" in preset else f"{device.source} ({device.as_of})"
+    source = preset["source"] if "node_overhead" in preset else device.source_of("node")
     overhead = leaf("server over device", factor, "", source=source)
     return product("power", "W", [*drawn, overhead]), ()
 
@@ -123,8 +123,7 @@ def _drawn(a: Assumptions, tables: Tables, device: Device) -> list[Figure]:
         return [leaf("device power", preset["power_w"], "W", source=preset["source"])]
     if device.tdp_w is None:
         return []
-    source = f"{device.source} ({device.as_of})"
-    tdp = leaf(f"TDP of {device.id}", device.tdp_w, "W", source=source)
+    tdp = leaf(f"TDP of {device.id}", device.tdp_w, "W", source=device.source_of("power"))
     if "power_share" in preset:
         return [tdp, leaf("share of TDP", preset["power_share"], "", source=preset["source"])]
     return [tdp, tables.constant("power_share", name="share of TDP")]

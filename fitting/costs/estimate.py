@@ -39,6 +39,16 @@ class Estimate:
         """None where the tables cannot tell, such as a price nobody lists."""
         return self.figures.get(name)
 
+    @property
+    def unverified(self) -> dict[str, tuple[str, ...]]:
+        """Sources that are an assumption or were not read again, and the figures that use them."""
+        found: dict[str, list[str]] = {}
+        for name, f in {**self.figures, **self.equivalences}.items():
+            for source in f.sources:
+                if any(word in source for word in ("assumption", "unverified")):
+                    found.setdefault(source, []).append(name)
+        return {source: tuple(names) for source, names in found.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `isoflop estimate --json`."""
         a = self.rates.assumptions
@@ -63,6 +73,7 @@ class Estimate:
             "accounting": self.rates.place.label,
             "flops_convention": C_CONVENTION,
             "assumptions": a.stated(),
+            "unverified": [{"source": s, "figures": list(n)} for s, n in self.unverified.items()],
             "warnings": [n.to_dict() for n in self.warnings],
         }
 

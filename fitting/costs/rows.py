@@ -1,5 +1,6 @@
 """The kinds of row in `tables/`. Every row says where it comes from and as of when."""
 
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from fitting.costs.architecture import Architecture
 from fitting.errors import InputError
 
 _T = TypeVar("_T")
+_LABEL = re.compile(r"(peak|power|node|embodied|memory): ")
 PriceKind = Literal["on-demand", "1y", "3y", "spot"]
 PRICE_KINDS: tuple[str, ...] = ("on-demand", "1y", "3y", "spot")
 
@@ -43,6 +45,19 @@ class Device:
     @property
     def peak_flop_s(self) -> float:
         return self.peak_tflops * 1e12
+
+    def source_of(self, what: str) -> str:
+        """Where "peak", "power", "node" or "embodied" comes from, and as of when.
+
+        `source` is "peak's; power: …; node: …"; one that is not told apart counts for all.
+        """
+        parts: dict[str, list[str]] = {}
+        label = "peak"
+        for piece in self.source.split("; "):
+            found = _LABEL.match(piece)
+            label = found[1] if found else label
+            parts.setdefault(label, []).append(piece)
+        return f"{'; '.join(parts.get(what, [self.source]))} ({self.as_of})"
 
     @property
     def ceiling(self) -> float:

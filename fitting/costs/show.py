@@ -73,6 +73,12 @@ def threshold_line(c: Crossing) -> str:
     return f"{over} {c.row.flops:.0e} FLOP ({c.ratio:.3g}×): {c.row.name}, {c.status}"
 
 
+def unverified_lines(e: Estimate) -> list[str]:
+    """What rests on an assumption, or on a number that was not read again."""
+    rows = e.unverified.items()
+    return [f"unverified: {', '.join(names)}: {source}" for source, names in rows]
+
+
 def explain(e: Estimate) -> str:
     """Every figure: formula with its numbers filled in, band, and numbered sources below."""
     notes: dict[str, int] = {}

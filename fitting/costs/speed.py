@@ -42,7 +42,7 @@ def speed(a: Assumptions, tables: Tables, device: Device) -> Speed:
         f"dense {device.peak_dtype} peak of {device.id}",
         device.peak_flop_s,
         "FLOP/s",
-        source=f"{device.source} ({device.as_of})",
+        source=device.source_of("peak"),
     )
     flop_s = _stated_flop_s(a, preset)
     notes: tuple[Note, ...] = ()
@@ -133,7 +133,7 @@ def _family(tables: Tables, device: Device) -> tuple[Figure, tuple[Note, ...]]:
     if device.ceiling_tflops is None:
         share = tables.constant("utilisation", "other", unit="of the dense peak")
         return share.named("utilisation"), note
-    source = f"{device.source} ({device.as_of})"
+    source = device.source_of("peak")
     ceiling = leaf("matmul ceiling", device.ceiling, "of the dense peak", source=source)
     share = tables.constant("ceiling_share", "other", name="share of the ceiling")
     return product("utilisation", "of the dense peak", [ceiling, share]), note

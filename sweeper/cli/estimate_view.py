@@ -7,7 +7,7 @@ from rich.table import Table
 from fitting.costs.compare import disclosed_runs, side_by_side
 from fitting.costs.estimate import Estimate
 from fitting.costs.question import Answer
-from fitting.costs.show import band, human, lines, threshold_line
+from fitting.costs.show import band, human, lines, threshold_line, unverified_lines
 from fitting.costs.show import explain as explained
 from fitting.costs.show_tables import answered, checked, compared
 from fitting.costs.tables import Tables
@@ -42,6 +42,7 @@ def print_estimate(e: Estimate, served: dict[str, Any], *, explain: bool, as_jso
     ]
     _table([("", "value", "band (about P10 to P90)"), *rows])
     text = [threshold_line(c) for c in e.thresholds] + [f"note: {n.message}" for n in e.warnings]
+    text += unverified_lines(e)
     text += ["", explained(e)] if explain else []
     OUT.print("\n".join(text), markup=False, highlight=False, soft_wrap=True)
 

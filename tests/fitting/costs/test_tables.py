@@ -193,3 +193,42 @@ def test_a_bad_overlay_is_named(tmp_path, text, message):
 def test_a_missing_overlay_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.toml"):
         load_tables(tmp_path / "nowhere.toml")
+
+
+def test_what_is_not_read_or_only_assumed_says_so_in_its_source():
+    """Other words for a guess must not hide one from `Estimate.unverified`."""
+    folder = files("fitting.costs") / "tables"
+    for name in (
+        "devices.csv",
+        "prices.csv",
+        "grids.csv",
+        "models.csv",
+        "runs.csv",
+        "constants.toml",
+    ):
+        for line in (folder / name).read_text("utf-8").splitlines():
+            plain = line.lower()
+            assert "recalled" not in plain, line
+            assert "remembered" not in plain or "as remembered, unverified" in plain, line
+
+
+def test_every_devices_server_overhead_has_a_source_of_its_own():
+    for device in load_tables().devices.values():
+        assert device.source_of("node").startswith("node: "), device.id
+        assert device.source_of("peak").startswith(device.source.split("; ")[0]), device.id
+    h100 = load_tables().device("h100")
+    assert h100.source_of("node") == "node: DGX H100 10.2 kW/8 = 1,275 W (2026-08)"
+    assert h100.source_of("power").endswith("cites vendor pages) (2026-08)")
+
+
+def test_an_estimate_lists_the_assumptions_it_rests_on():
+    e = estimate(flops=1e20, device="cpu-core")
+    by_figure = {n for names in e.unverified.values() for n in names}
+    assert {"device_hours", "usd", "energy_kwh", "tco2e", "water_l"} <= by_figure
+    assert e.to_dict()["unverified"][0].keys() == {"source", "figures"}
+    price = estimate(flops=1e20, device="tpu-v5p").unverified
+    assert "usd" in price["list price as remembered, unverified (2025)"]
+    known = estimate(flops=1e20, device="h100", measured_mfu=0.4, region="usa")
+    assert not {"device_hours", "usd", "energy_kwh"} & {
+        n for v in known.unverified.values() for n in v
+    }

@@ -53,6 +53,12 @@ def test_explain_shows_formulas_and_sources(isoflop):
     assert "[1] Stanford CS229 lecture" in out
 
 
+def test_what_is_unverified_is_said_without_being_asked(isoflop):
+    _, out, _ = isoflop("estimate", "--flops", "1e22", "--device", "rtx-5090")
+    assert "unverified: energy_it_kwh" in out
+    assert "power: as remembered, unverified (575 W TGP)" in out
+
+
 def test_the_comparison_says_where_the_factor_of_two_comes_from(isoflop):
     _, out, _ = isoflop("estimate", "--compare", "--today", "2026-11-21")
     assert "x2.02 in CO2 = x1.17 in device-hours" in " ".join(out.split())
