@@ -15,7 +15,7 @@ class Question:
     sizes: tuple[float, ...]  # N [params]
     budgets: tuple[float, ...]  # C [FLOP]
     final_flops: float
-    tokens_per_param: tuple[float, float] = (4.0, 250.0)  # points outside are left out
+    tokens_per_param: tuple[float, float] = (3.5, 180.0)  # points outside are left out
     seeds: tuple[int, ...] = (0,)
     context: int = 128
     n_bootstrap: int = 1000
@@ -44,10 +44,10 @@ class Question:
 # up to .03 nat by it, and bend the frontier. Windows of 64 bytes: with 128 the small models are
 # still learning to look back, and every doubling of compute seems worth more than it will be.
 DEMO = Question(
-    sizes=(12_000, 20_000, 34_000, 58_000, 98_000, 165_000),
-    budgets=(7.5e10, 1.5e11, 3e11, 6e11),
-    final_flops=6e12,
+    sizes=(11_000, 18_000, 30_000, 52_000, 88_000, 150_000),
+    budgets=(6e10, 1.2e11, 2.4e11, 4.8e11),
+    final_flops=4.8e12,
     context=64,
     seeds=(0, 1),
-    recipe=(("batch_tokens", 384),),
+    recipe=(("batch_tokens", 512),),
 )
