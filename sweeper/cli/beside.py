@@ -8,7 +8,7 @@ import typer
 from sweeper.cli.common import OUT, print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
-Csv = Annotated[Path, typer.Argument(help="One row per point; the columns are named below.")]
+Csv = Annotated[Path, typer.Argument(help="One row per point; the columns are named above.")]
 Params = Annotated[float | None, typer.Option(help="N of the model that is asked about.")]
 Tokens = Annotated[float | None, typer.Option(help="Its D.")]
 
