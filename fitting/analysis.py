@@ -22,10 +22,11 @@ from fitting.asked import (
     inside,
     read_all,
     read_repeated,
+    repetition_notes,
 )
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
-from fitting.checks import check_spread
+from fitting.checks import check_spread, without_repetition
 from fitting.errors import InputError, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
@@ -75,6 +76,11 @@ class Analysis:
         check_servable(self.measurements, asked)
         return self._answer(asked, *self._read(asked))
 
+    @property
+    def fresh(self) -> Measurements:
+        """What the approaches read."""
+        return without_repetition(self.measurements)
+
     def _read(self, asked: Asked) -> tuple[Readings, Weights, list[Note]]:
         """Readings of the question, repeated data by the law that knows of them."""
         readings, weights, notes = read_all(self.approaches, self.weights, asked)
@@ -92,12 +98,13 @@ class Analysis:
         self, asked: Asked, readings: Readings, weights: Weights, notes: list[Note]
     ) -> Recommendation:
         flops, m = asked.flops, self.measurements
+        largest = float(self.fresh.flops.max())
         log_n, log_l = (sum(w * getattr(readings[k], v) for k, w in weights.items()) for v in ("log_n", "log_l"))  # fmt: skip
         samples_n, samples_l = self._mix(readings, weights)
         low, high = (float(v) for v in np.exp(interval(samples_n)))
         N = float(np.exp(log_n))
         D = asked.n_tokens(N)
-        verdict, reasons = judge(flops, float(m.flops.max()), (low, high), inside=asked.plain or inside(m, N, D))  # fmt: skip
+        verdict, reasons = judge(flops, largest, (low, high), inside=asked.plain or inside(m, N, D))  # fmt: skip
         extra = Z90 * self.error_at(6 * N * D, readings, weights)
         loss = np.exp([log_l, *widened(log_l, interval(samples_l), extra)])
         method = max(weights, key=lambda k: weights[k])
@@ -108,7 +115,7 @@ class Analysis:
             interval_n_params=(low, high),
             interval_n_tokens=(max(asked.n_tokens(high), 0.0), max(asked.n_tokens(low), 0.0)),
             flat_band=self._flat_band(asked, readings, weights, N), verdict=verdict,
-            method=method, extrapolation=flops / float(m.flops.max()),
+            method=method, extrapolation=flops / largest,
             warnings=(*notes, *self.warnings),
             details={"by_approach": by_approach(readings, weights), "why": self.why},
         )  # fmt: skip
@@ -130,7 +137,7 @@ class Analysis:
 
     def error_at(self, flops: float, readings: Readings, weights: Weights) -> float:
         """One sigma of ln L beyond sampling: scatter of a run, and the rollout's growing error."""
-        distance = float(np.log(flops / self.measurements.flops.max()))
+        distance = float(np.log(flops / self.fresh.flops.max()))
         scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
         rolled = [w * r.error_at(distance) ** 2 for k, w in weights.items()
                   for name, r in self.rollouts.items() if name == k]  # fmt: skip
@@ -153,10 +160,10 @@ class Analysis:
         two, three = self.approaches.get("parabola"), self.approaches.get("chinchilla")
         if two is None or two.curves is None or three is None or three.fit is None:
             return None
-        _, bias = design_bias(self.measurements, three.fit.coefficients)
+        _, bias = design_bias(self.fresh, three.fit.coefficients)
         if not np.isfinite(bias).any():
             return None
-        line = corrected(two.curves, self.measurements, three.fit.coefficients)
+        line = corrected(two.curves, self.fresh, three.fit.coefficients)
         return {"mean_size_error": float(np.expm1(np.nanmean(bias))), "a_corrected": line.slope}
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,18 +207,19 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     n_bootstrap = n_bootstrap or DEFAULT_BOOTSTRAP
     if n_bootstrap < 2:
         raise InputError(f"n_bootstrap must be at least 2; got {n_bootstrap}", field="n_bootstrap")
-    approaches, refused = _read_all(m, n_bootstrap, seed)
-    rollouts = roll_all(m, approaches)
+    fresh = without_repetition(m)
+    approaches, refused = _read_all(fresh, n_bootstrap, seed)
+    rollouts = roll_all(fresh, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
     if not usable:
         reasons = tuple(f"{TITLES[k]}: {v}" for k, v in refused.items())
         raise RefusalError("no approach can read these measurements", code="unreadable", reasons=reasons)  # fmt: skip
-    weights = weigh(m, usable, approaches, rollouts)
+    weights = weigh(fresh, usable, approaches, rollouts)
     trusted = max(weights, key=lambda k: weights[k])
     return Analysis(
         measurements=m, approaches=approaches, refused=refused, rollouts=rollouts,
         weights=weights, trusted=trusted, why=explain(trusted, weights, rollouts),
-        warnings=cross_check(m, approaches, refused), n_bootstrap=n_bootstrap, seed=seed,
+        warnings=(*cross_check(m, approaches, refused), *repetition_notes(m, fresh)), n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fitting.approaches import TITLES, Approach, Name, scheme_for
 from fitting.bootstrap import interval
+from fitting.checks import EPOCHS_FREE
 from fitting.errors import RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
@@ -205,6 +206,17 @@ def data_notes(m: Measurements, asked: Asked, N: float, *, penalised: bool) -> l
         f"{text}, and no measured run tells what repetition costs here: N*, D* and the loss assume new "
         f"tokens and are too good (by the published half-life of {HALF_LIFE:.3g} epochs they are "
         f"worth {worth:.3g} new tokens; sweep with repeated data, or use a larger corpus)"))]  # fmt: skip
+
+
+def repetition_notes(m: Measurements, fresh: Measurements) -> list[Note]:
+    """Which runs the approaches leave to the law that knows of repetition."""
+    if m.unique_tokens is None:
+        return []
+    n = int((m.n_tokens > EPOCHS_FREE * m.unique_tokens).sum())
+    text = f"{n} of {len(m)} runs repeat their data more than {EPOCHS_FREE} times"
+    if len(fresh) < len(m):
+        return [Note("repeated_rows", f"{text}; the approaches read the others, and only the {REPEATED} law reads all")]  # fmt: skip
+    return [Note("repeated_rows", f"{text}, which the approaches do not know, and too few do not")] if n else []  # fmt: skip
 
 
 def check_servable(m: Measurements, asked: Asked) -> None:

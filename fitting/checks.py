@@ -5,6 +5,8 @@ import numpy as np
 from fitting.errors import RefusalError
 from fitting.measurements import Array, Measurements
 
+EPOCHS_FREE = 4  # Muennighoff et al. 2023: up to four epochs are nearly as good as new data
+MIN_FRESH = 8  # runs: more than a law has coefficients
 SAME = 1e-3  # sizes or token counts closer than this (relative) are one
 
 
@@ -39,6 +41,21 @@ def check_spread(m: Measurements) -> None:
         _refuse("constant_ratio", f"all runs have nearly the same D/N ({ratio:.3g}): the N term and "
                 "the D term cannot be told apart; add runs at other ratios, such as a quarter and "
                 "four times as many tokens")  # fmt: skip
+
+
+def without_repetition(m: Measurements) -> Measurements:
+    """The runs of at most `EPOCHS_FREE` epochs, where they can be fitted alone; otherwise all."""
+    if m.unique_tokens is None:
+        return m
+    fresh = m.n_tokens <= EPOCHS_FREE * m.unique_tokens
+    if fresh.all() or fresh.sum() < MIN_FRESH:
+        return m
+    left = m.select(fresh)
+    try:
+        check_spread(left)
+    except RefusalError:
+        return m
+    return left
 
 
 def n_distinct(values: Array) -> int:

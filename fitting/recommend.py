@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitting.bootstrap import interval
+from fitting.checks import EPOCHS_FREE
 from fitting.errors import InputError, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
@@ -23,7 +24,6 @@ from fitting.warnings import Note
 
 BAND = 0.02  # extra compute that counts as flat
 N_GRID = 2001
-EPOCHS_FREE = 4  # Muennighoff et al. 2023: up to four epochs are nearly as good as new data
 
 
 def recommend(

@@ -90,6 +90,12 @@ def test_measured_repetition_makes_short_data_dearer():
     columns = {"n_params": N, "n_tokens": D, "loss": simulated.loss(N, worth, truth) * error}
     a = analyse(Measurements.from_columns(columns | {"unique_tokens": U}), n_bootstrap=30)
     plenty, short = (a.recommend(1e21, unique_tokens=u) for u in (1e13, 1e9))
+    truth_n = simulated.best_size(1e21, truth)
+    assert plenty.interval_n_params[0] < truth_n < plenty.interval_n_params[1]
+    truth_l = simulated.loss(truth_n, 1e21 / 6 / truth_n, truth)
+    assert plenty.loss.value == pytest.approx(truth_l, rel=5e-3)  # with the repeated runs: 10 %
+    note = next(n for n in plenty.warnings if n.code == "repeated_rows")
+    assert "20 of 50 runs repeat their data more than 4 times" in note.message
     assert short.method == "muennighoff"
     assert short.loss.value > plenty.loss.value
     assert {"weight_moved", "repeated_data"} <= {n.code for n in short.warnings}
