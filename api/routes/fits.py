@@ -28,7 +28,7 @@ OptionalId = Annotated[int | None, Field(ge=1, le=MAX_ID)]
 class FitIn(BaseModel):
     """What to fit, and how."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     sweep_id: OptionalId = None
     study_id: OptionalId = None

@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/launches", tags=["launches"])
 class LaunchIn(BaseModel):
     """Which answer to act on. The same one again is the same launch, not a second run."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     recommendation_id: int = Field(ge=1, le=MAX_ID)
     n_cpus: int | None = Field(

@@ -34,7 +34,7 @@ Answer = dict[str, Any]
 class PredictIn(BaseModel):
     """A fit and one run: N parameters on D tokens, U of them unique."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     fit_id: int = Field(ge=1, le=MAX_ID)
     n_params: Count
@@ -45,7 +45,7 @@ class PredictIn(BaseModel):
 class SourceIn(BaseModel):
     """A sweep or a study."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     sweep_id: OptionalId = None
     study_id: OptionalId = None
@@ -60,7 +60,7 @@ class SourceIn(BaseModel):
 class CompareIn(BaseModel):
     """Recipe b against recipe a, at `flops` or at the most compute that both have."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     a: SourceIn
     b: SourceIn
