@@ -39,15 +39,12 @@ class Question:
         }
 
 
-# Two seeds, because one run of some thousand steps scatters by 1 %. One small batch for all: on a
-# shared trunk the small budgets would otherwise be trained with the batch of the large ones, lose
-# up to .03 nat by it, and bend the frontier. Windows of 64 bytes: with 128 the small models are
-# still learning to look back, and every doubling of compute seems worth more than it will be.
+# One small batch for all: on a shared trunk the small budgets would otherwise be trained with the
+# batch of the large ones, lose up to .03 nat by it, and bend the frontier. Windows of 128 bytes:
+# with 64 the loss flattens above 1e12 FLOP, which no smaller budget foretells.
 DEMO = Question(
-    sizes=(11_000, 18_000, 30_000, 52_000, 88_000, 150_000),
-    budgets=(6e10, 1.2e11, 2.4e11, 4.8e11),
-    final_flops=4.8e12,
-    context=64,
-    seeds=(0, 1),
+    sizes=(12_000, 20_000, 34_000, 58_000, 98_000, 165_000),
+    budgets=(1e11, 2e11, 4e11, 8e11),
+    final_flops=8e12,
     recipe=(("batch_tokens", 512),),
 )
