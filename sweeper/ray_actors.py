@@ -8,6 +8,8 @@ they are answered while it trains.
 A call that is not answered in time makes its worker UNKNOWN, never dead.
 """
 
+import shlex
+import sys
 import threading
 import time
 import uuid
@@ -244,12 +246,19 @@ def connect(
         namespace=namespace,
         log_to_driver=False,
         configure_logging=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[1])}},
+        runtime_env=runtime_env({"PYTHONPATH": str(Path(__file__).parents[1])}),
     )
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return RayExecutor(
         n_cpus=int(total.get("CPU", 0)), n_gpus=int(total.get("GPU", 0)), head_lives=head_lives
     )
+
+
+def runtime_env(env_vars: dict[str, str], python: str = sys.executable) -> dict[str, Any]:
+    """Ray 2.60 puts the interpreter into a shell line unquoted (its `exec_worker`), so that workers
+    of an environment under a path with a space die before they start, for ever."""
+    quoted = shlex.quote(python)
+    return {"env_vars": env_vars} | ({} if quoted == python else {"py_executable": quoted})
 
 
 def _create(name: str, need: Need) -> Any:
@@ -260,7 +269,7 @@ def _create(name: str, need: Need) -> Any:
         num_cpus=need.n_cpus,
         num_gpus=need.n_gpus,
         max_restarts=0,  # SQL decides what is tried again
-        runtime_env={"env_vars": environment(need.n_cpus)},
+        runtime_env=runtime_env(environment(need.n_cpus)),
     )
     return made.remote(asdict(need))
 

@@ -127,3 +127,11 @@ def _commands(session_id):
         with contextlib.suppress(OSError, ValueError):
             if os.getsid(int(folder.name)) == session_id:
                 yield (folder / "cmdline").read_bytes()
+
+
+def test_an_interpreter_under_a_path_with_a_space_is_quoted_for_ray():
+    from sweeper.ray_actors import runtime_env
+
+    env = {"OMP_NUM_THREADS": "1"}
+    assert runtime_env(env, "/opt/venv/bin/python") == {"env_vars": env}
+    assert runtime_env(env, "/my venv/bin/python")["py_executable"] == "'/my venv/bin/python'"
