@@ -63,7 +63,10 @@ def find_device(device: str = "auto") -> str:
 
 
 def can_compile() -> bool:
-    """Inductor needs a C++ compiler on CPU."""
+    """Inductor needs a C++ compiler on CPU, and hands it torch's and the cache's paths unquoted."""
+    paths = torch.__file__ + os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")
+    if any(c.isspace() for c in paths):
+        return False
     return any(shutil.which(c) for c in (os.environ.get("CXX", "g++"), "clang++"))
 
 

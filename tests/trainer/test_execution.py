@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from trainer.execution import Execution, choose_execution, compile_pays, probed_precision
+from trainer.execution import (
+    Execution,
+    can_compile,
+    choose_execution,
+    compile_pays,
+    probed_precision,
+)
 
 
 def test_a_resumed_run_goes_on_as_it_began(make_spec):
@@ -40,7 +46,6 @@ def test_autocast_is_on_for_bf16_only():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing inductor
 def test_a_compiled_run_is_the_run_within_float_noise(tmp_path, make_spec, corpus_dir):
-    from trainer.execution import can_compile
     from trainer.job import run_job
 
     if not can_compile():
@@ -51,3 +56,8 @@ def test_a_compiled_run_is_the_run_within_float_noise(tmp_path, make_spec, corpu
     assert compiled.compiled
     for a, b in zip(eager.measurements, compiled.measurements, strict=True):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
+
+
+def test_nothing_is_compiled_where_a_path_has_a_space(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/my runs/compiled")
+    assert not can_compile()
