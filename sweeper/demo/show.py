@@ -1,6 +1,6 @@
 """What the demo prints. It only reads the service's answers; it computes nothing of its own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def measurements(points: Sequence[Json]) -> None:
     rows = [(p["n_params"], p["budget_flops"], p["loss"]) for p in points]
     budgets = sorted({b for _, b, _ in rows if b})
     best = {c: min(loss for _, b, loss in rows if b == c) for c in budgets}
-    shown = table("N \\ C [FLOP]", *(f"{b:.0e}" for b in budgets))
+    shown = table("N \\ C [FLOP]", *(f"{b:.3g}" for b in budgets))
     for n in sorted({n for n, _, _ in rows}):
         found = {b: loss for m, b, loss in rows if m == n}
         shown.add_row(count(n), *(_loss(found.get(b), best[b]) for b in budgets))
@@ -85,22 +85,18 @@ def _loss(loss: float | None, best: float) -> str:
 
 def analysis(fit: Json) -> None:
     """All approaches side by side, what they said of budgets they had not seen, who is trusted."""
-    shown = table("approach", "N*~C^a", "90 %", "unseen loss", "unseen N*", "weight")
+    shown = table("approach", "N* ~ C^a", "90 %", "error on unseen", "weight")
     for name, a in fit["approaches"].items():
         low, high = a["interval_a"]
-        held = (a["rollout"] or {}).get("held_out", ())
         shown.add_row(
             a["title"].partition(" (")[0] + (" *" if name == fit["trusted"] else ""),
             f"{a['a']:.3f}",
-            f"{low:.2f}…{high:.2f}",
-            _percents(h["loss_error"] for h in held),
-            _percents(h["size_error"] for h in held),
+            f"{low:.2f} … {high:.2f}",
+            f"{100 * a['rollout']['rms']:.2f} %" if a["rollout"] else "",
             f"{fit['weights'].get(name, 0):.2f}",
         )
     CONSOLE.print(shown)
     line(f"* trusted: {fit['why']}")
-    for name, reason in fit["refused"].items():
-        line(f"{name} cannot read this sweep: {reason}")
     warnings(fit)
 
 
@@ -176,7 +172,3 @@ def farewell(files: Sequence[Path], folder: Path, took_s: float) -> None:
         line(str(file))
     line(f"everything took {seconds(took_s)}")
     line(f"pages of this service again: isoflop up --home {folder}")
-
-
-def _percents(errors: Iterable[float | None]) -> str:
-    return " ".join("-" if e is None else f"{100 * e:+.1f} %" for e in errors)

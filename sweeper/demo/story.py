@@ -89,7 +89,7 @@ def fit_sweep(client: Client, question: Question, sweep_id: int) -> Json:
 
 def recommend(client: Client, question: Question, fit: Json) -> Json:
     """Step 6: what to train on ten times the largest budget."""
-    show.heading(6, f"Which model does {question.final_flops:.0e} FLOP buy?")
+    show.heading(6, f"Which model does {question.final_flops:.3g} FLOP buy?")
     answer = next(client.recommendations(fit_id=fit["id"]), None) or client.recommend(
         fit_id=fit["id"], budget=f"{question.final_flops:.0f}FLOP"
     )
