@@ -11,6 +11,7 @@ MINIATURE = Question(
     sizes=(2_000, 4_000, 8_000, 16_000),
     budgets=(1e10, 2e10, 4e10),
     final_flops=1e11,
+    tokens_per_param=(4.0, 2000.0),
     n_bootstrap=100,
     max_bytes=20_000_000,
     recipe=(("eval_tokens", 32_768),),
