@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fitting.costs.architecture import Architecture
 from trainer.config import OptimizerSpec
 from trainer.models.gpt2 import Gpt2
+from trainer.models.loss import chunked_losses, chunked_token_losses, n_chunks
 from trainer.models.lstm import Lstm
 from trainer.models.moe import Moe
 from trainer.models.transformer import Transformer
@@ -41,15 +42,21 @@ class LM(nn.Module):
             self.head.weight = self.embed.weight
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
-        return self._logits(tokens_BT)[0]
+        return self.head(self._features(tokens_BT)[0])
 
     def losses(self, windows_BT1: Tensor) -> tuple[Tensor, Tensor]:
         """(objective, next-token cross-entropy), means over B and T [nats/token], float32.
 
         The objective adds z-loss and the family's auxiliary loss; without them both are one.
         """
-        logits_BTV, aux = self._logits(windows_BT1[:, :-1])
-        logits_NV, target_N = logits_BTV.float().flatten(0, 1), windows_BT1[:, 1:].flatten()
+        x_BTD, aux = self._features(windows_BT1[:, :-1])
+        x_ND, target_N = x_BTD.flatten(0, 1), windows_BT1[:, 1:].flatten()
+        n = n_chunks(len(x_ND), self.arch.vocab_size, x_ND.device.type)
+        if n > 1:
+            head = self.head.weight
+            objective, loss = chunked_losses(x_ND, head, target_N, z_loss=self.z_loss, n=n)
+            return objective if aux is None else objective + aux, loss
+        logits_NV = self.head(x_BTD).float().flatten(0, 1)
         loss = F.cross_entropy(logits_NV, target_N)
         objective = loss if aux is None else loss + aux
         if self.z_loss:
@@ -58,13 +65,20 @@ class LM(nn.Module):
 
     def window_losses(self, windows_BT1: Tensor) -> Tensor:
         """Mean cross-entropy of each window, (B,) [nats/token], float32."""
-        logits_BTV = self._logits(windows_BT1[:, :-1])[0].float()
-        loss_BT = F.cross_entropy(logits_BTV.transpose(1, 2), windows_BT1[:, 1:], reduction="none")
+        x_BTD, target_BT = self._features(windows_BT1[:, :-1])[0], windows_BT1[:, 1:]
+        x_ND = x_BTD.flatten(0, 1)
+        n = n_chunks(len(x_ND), self.arch.vocab_size, x_ND.device.type)
+        if n > 1:
+            loss_N = chunked_token_losses(x_ND, self.head.weight, target_BT.flatten(), n=n)
+            return loss_N.view_as(target_BT).mean(1)
+        logits_BTV = self.head(x_BTD).float()
+        loss_BT = F.cross_entropy(logits_BTV.transpose(1, 2), target_BT, reduction="none")
         return loss_BT.mean(1)
 
-    def _logits(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _features(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the head multiplies, and the family's auxiliary loss."""
         x_BTD, aux = self.body(self.embed(tokens_BT))
-        return self.head(x_BTD * self.logit_scale), aux
+        return x_BTD * self.logit_scale, aux
 
 
 def build(
