@@ -19,7 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         spec = read_spec(args.spec)
-        result = run_job(args.out, spec, args.data, device=args.device, compile=args.compile)
+        result = run_job(
+            args.out,
+            spec,
+            args.data,
+            device=args.device,
+            compile=args.compile,
+            recompute=args.recompute,
+        )
     except InputError as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
@@ -43,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--compile", choices=("auto", "always", "never"), default="auto")
+    parser.add_argument(
+        "--recompute",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="make activations again in the backward pass: less memory, more time, the same "
+        "numbers; auto: where they would not fit",
+    )
     return parser
 
 

@@ -37,6 +37,7 @@ class Execution:
     precision: Literal["fp32", "bf16"]
     compiled: bool
     n_threads: int = 1  # on a CPU; decided by `trainer.threads`
+    recompute: bool = False  # activations, block by block; decided by `trainer.memory`
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "fp32":

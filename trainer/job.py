@@ -20,6 +20,7 @@ from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
 from trainer.execution import Compile, Execution, choose_execution
 from trainer.measurement import code_hash, measurement
+from trainer.memory import Recompute, with_recompute
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
 from trainer.schedule import n_steps, segments
 from trainer.session import Session, open_session
@@ -40,22 +41,26 @@ def run_job(
     *,
     device: str = "auto",
     compile: Compile = "auto",  # noqa: A002
+    recompute: Recompute = "auto",
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_every_s: float = 60.0,
 ) -> Result:
     """Train `spec` on the corpus in `data_dir` to its end, or until told to stop.
 
-    A finished, diverged or out-of-memory result in `folder` is returned as it is. SIGTERM and
-    `should_stop` write a checkpoint and return status "stopped"; the next call goes on from it,
-    bit for bit.
+    A finished or diverged result in `folder` is returned as it is; after lack of memory the next
+    call recomputes activations, once. SIGTERM and `should_stop` write a checkpoint and return
+    status "stopped"; the next call goes on from it, bit for bit.
 
     Raises:
         InputError: the spec, the corpus or the device cannot be meant, or the folder holds
             another run's checkpoint; nothing was allocated.
     """
     done = Result.load(folder)
-    if done is not None and done.status != "stopped" and done.spec_hash == spec.fingerprint():
-        return done
+    if done is not None and done.spec_hash == spec.fingerprint():
+        if done.final:
+            return done
+        if recompute == "auto" and (done.recompute or done.status == "oom"):
+            recompute = "always"
     manifest = Manifest.load(data_dir)
     validate(spec, manifest)
     found = checkpoint.newest(
@@ -68,6 +73,7 @@ def run_job(
     execution = with_threads(spec, execution, resumed=meta)
     with join_world(execution.device) as world, sigterm() as told:
         check_world(spec, world)
+        execution = with_recompute(spec, execution, recompute, n_processes=world.size)
         folder.mkdir(parents=True, exist_ok=True)
         with using_threads(execution.n_threads):
             job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
@@ -112,7 +118,15 @@ class Job:
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
             if not _is_oom(e):
                 raise
-            return self._result("oom", f"out of memory on {self.execution.device}: {e}"[:500])
+            return self._result("oom", self._oom_reason(e))
+
+    def _oom_reason(self, e: BaseException) -> str:
+        remedy = (
+            "start more processes, or ask for a smaller batch or model"
+            if self.execution.recompute
+            else "the next attempt recomputes activations, which takes less"
+        )
+        return f"out of memory on {self.execution.device}: {e}"[:400] + f" ({remedy})"
 
     def _loop(self, session: Session) -> tuple[Status, str]:
         self.pace.restart()
@@ -208,6 +222,7 @@ class Job:
             precision=self.execution.precision,
             compiled=self.execution.compiled,
             n_threads=self.execution.n_threads,
+            recompute=self.execution.recompute,
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),
             energy=self.energy.look(),

@@ -27,7 +27,14 @@ class Result:
     n_threads: int
     spec_hash: str
     code_hash: str
+    recompute: bool = False  # whether activations were made again rather than kept
     energy: dict[str, Any] | None = None  # this attempt's `trainer.energy.Reading`, where metered
+
+    @property
+    def final(self) -> bool:
+        """Nothing would come of another attempt."""
+        again = self.status == "stopped" or (self.status == "oom" and not self.recompute)
+        return not again
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self), allow_nan=False))

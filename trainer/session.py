@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
 from trainer.execution import Execution, compile_if
+from trainer.memory import recompute_blocks
 from trainer.models.lm import LM, build
 from trainer.optim import Guard, make_optimizer
 from trainer.schedule import Segment, segments
@@ -86,6 +87,8 @@ def open_session(
 ) -> Session:
     """At step 0, with seeded initial values. The data's order has the same seed, used apart."""
     model = build(spec.model, spec.optimizer, seed=spec.seed, device=execution.device)
+    if execution.recompute:
+        recompute_blocks(model)
     world = world or World()
     world.shard(model)
     return Session(

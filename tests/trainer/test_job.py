@@ -161,7 +161,15 @@ def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch
     monkeypatch.setattr("trainer.job.open_session", broken)
     result = run_job(tmp_path, make_spec(), corpus_dir)
     assert (result.status, result.measurements) == ("oom", ())
-    assert result.reason == "out of memory on cpu: no memory for this"
+    assert result.reason == (
+        "out of memory on cpu: no memory for this (the next attempt recomputes activations, which "
+        "takes less)"
+    )
+    again = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (again.status, again.recompute) == ("oom", True)
+    assert again.reason.endswith("(start more processes, or ask for a smaller batch or model)")
+    monkeypatch.undo()
+    assert run_job(tmp_path, make_spec(), corpus_dir) == again  # nothing would come of a third
 
 
 def test_progress_names_the_share_done(tmp_path, make_spec, corpus_dir):
