@@ -74,6 +74,7 @@ class Recipe(_Strict):
     z_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     warmup_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     cooldown_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    scheme: Literal["branch", "wsd-s"] | None = None  # where a trunk goes on after a cooldown
     eval_tokens: Count | None = None
 
 

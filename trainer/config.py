@@ -6,6 +6,7 @@ A `RunSpec` holds everything that decides a run's outcome and nothing that does 
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import typing
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from fitting.costs.architecture import Architecture
 from fitting.costs.flops import train_flops
 
 _T = TypeVar("_T")
+Scheme = Literal["branch", "wsd-s"]
 Transfer = Literal["completep", "none"]
 Precision = Literal["auto", "fp32", "bf16"]  # auto: the faster, probed once, recorded
 
@@ -42,13 +44,22 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleSpec:
-    """Warm up, stay, cool down. The trunk never cools; a branch at each horizon does."""
+    """Warm up, stay, cool down at each horizon.
+
+    Scheme "branch": the trunk never cools, a branch at each horizon does and is thrown away.
+    Scheme "wsd-s": the trunk goes on from the cooled-down weights, warmed up again to the constant
+    rate (Wen et al. 2024, arXiv:2410.05192); no token is spent on branches, but each measurement
+    after the first depends on the cooldowns before it.
+    """
 
     warmup_share: float = 0.02  # of the first horizon's tokens
     cooldown_share: float = 0.2  # of each horizon's tokens
     cooldown: Literal["1-sqrt", "linear"] = "1-sqrt"
+    scheme: Scheme = "branch"
 
     def __post_init__(self) -> None:
+        _one_of(self, "schedule", "cooldown", ("1-sqrt", "linear"))
+        _one_of(self, "schedule", "scheme", ("branch", "wsd-s"))
         for name in ("warmup_share", "cooldown_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(
@@ -104,6 +115,24 @@ class RunSpec:
             )
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f"precision must be 'auto', 'fp32' or 'bf16'; got {self.precision!r}")
+        if self.schedule.scheme == "wsd-s":
+            self._check_chain()
+
+    def _check_chain(self) -> None:
+        """Between two cooldowns the rate must come back to its level."""
+        for before, after in itertools.pairwise(self.horizons):
+            room = self.cooldown_start(after) - before // self.batch_tokens
+            if room < self.warmup_steps:
+                raise ValueError(
+                    f"horizons {before} and {after} are too close for schedule.scheme 'wsd-s': "
+                    f"{self.warmup_steps} steps of warm-up must fit between their cooldowns, "
+                    f"{max(0, room)} do (space them wider, or use scheme 'branch')"
+                )
+        if self.data.cooldown_mixture:
+            raise ValueError(
+                "data.cooldown_mixture needs schedule.scheme 'branch'; with 'wsd-s' the trunk would "
+                "go on from weights that have seen the end phase"
+            )
 
     @property
     def n_tokens(self) -> int:
@@ -112,12 +141,26 @@ class RunSpec:
 
     @property
     def n_tokens_processed(self) -> int:
-        """Tokens trained on in all: the trunk once, and a cooldown for each horizon."""
+        """Tokens trained on in all, by the schedule's scheme."""
+        return self.tokens_by_scheme()[self.schedule.scheme]
+
+    def tokens_by_scheme(self) -> dict[str, int]:
+        """What measuring at these horizons takes [tokens]: one trunk and a cooldown for each, one
+        chain through them all, or a separate run for each."""
         cool = sum(h // self.batch_tokens - self.cooldown_start(h) for h in self.horizons)
-        return (self.cooldown_start(self.n_tokens) + cool) * self.batch_tokens
+        return {
+            "branch": (self.cooldown_start(self.n_tokens) + cool) * self.batch_tokens,
+            "wsd-s": self.n_tokens,
+            "separate": sum(self.horizons),
+        }
+
+    @property
+    def warmup_steps(self) -> int:
+        """At the start, and after each cooldown of a chain."""
+        return max(1, round(self.horizons[0] / self.batch_tokens * self.schedule.warmup_share))
 
     def cooldown_start(self, horizon: int) -> int:
-        """Step at which the branch to `horizon` [tokens] leaves the trunk; at least one cools."""
+        """Step at which the cooldown to `horizon` [tokens] starts; at least one step cools."""
         last = horizon // self.batch_tokens
         return last - max(1, round(last * self.schedule.cooldown_share))
 
@@ -190,3 +233,11 @@ def _positive(config: object, path: str, *names: str) -> None:
         value = getattr(config, name)
         if not value > 0:
             raise ValueError(f"{path}.{name} must be positive; got {value}")
+
+
+def _one_of(config: object, path: str, name: str, known: tuple[str, ...]) -> None:
+    value = getattr(config, name)
+    if value not in known:
+        raise ValueError(
+            f"{path}.{name} must be {' or '.join(repr(k) for k in known)}; got {value!r}"
+        )

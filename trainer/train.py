@@ -29,7 +29,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A branch has cooled down and was evaluated; the session is back on the trunk."""
+    """A model has cooled down and was evaluated; the session is on the trunk again."""
 
     horizon: int  # tokens
     evaluation: Evaluation
@@ -37,7 +37,7 @@ class Measured:
 
 
 def train(session: Session) -> Iterator[Stepped | Measured]:
-    """Train from where the session stands to the end of its last branch.
+    """Train from where the session stands to the end of its last cooldown.
 
     Between two yields the session is consistent and may be saved (`session.snapshot()`).
     """
@@ -46,8 +46,8 @@ def train(session: Session) -> Iterator[Stepped | Measured]:
             session.leave_trunk()
         while session.step < segment.last:
             yield _step(session, segment)
-        measured = _measure(session, segment) if segment.kind == "branch" else None
-        if measured:
+        measured = _measure(session, segment) if segment.cools else None
+        if segment.kind == "branch":
             session.return_to_trunk()
             session.step = segment.first
         session.segment += 1
@@ -62,7 +62,7 @@ def _step(session: Session, segment: Segment) -> Stepped:
         step,
         spec.batch_tokens // spec.model.context,
         seed=spec.seed,
-        cooling_from=segment.first if segment.kind == "branch" else None,
+        cooling_from=segment.first if segment.cools else None,
     )
     with session.execution.autocast():
         objective, loss = session.losses(

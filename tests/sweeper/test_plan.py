@@ -115,3 +115,10 @@ def test_a_point_outside_the_range_is_left_out_only_when_asked_and_told():
 def test_changes_of_the_recipe_reach_the_run():
     run = made(recipe={"lr": 0.5, "batch_tokens": 1024, "cooldown_share": 0.3}).runs[0].spec
     assert (run.optimizer.lr, run.batch_tokens, run.schedule.cooldown_share) == (0.5, 1024, 0.3)
+
+
+def test_a_sweep_may_ask_for_a_chain_which_costs_less():
+    branched, chained = made(), made(recipe={"scheme": "wsd-s"})
+    assert {run.spec.schedule.scheme for run in chained.runs} == {"wsd-s"}
+    assert all(run.spec.n_tokens_processed == run.spec.n_tokens for run in chained.runs)
+    assert chained.flops < branched.flops

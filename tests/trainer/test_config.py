@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from trainer.__main__ import main, read_spec
-from trainer.config import RunSpec
+from trainer.config import RunSpec, ScheduleSpec
 
 
 def test_a_spec_survives_its_own_json(make_spec):
@@ -29,6 +29,12 @@ def test_numbers_as_yaml_reads_them_are_numbers(make_spec, tmp_path):
         (("model", "depth"), 2, "run.model: unknown key 'depth'; known keys are"),
         (("batch_tokens",), 60, "batch_tokens must be a multiple of model.context; got 60 and 16"),
         (("horizons",), [64], "at least 10 steps long"),
+        (
+            ("schedule", "scheme"),
+            "cosine",
+            "schedule.scheme must be 'branch' or 'wsd-s'; got 'cosine'",
+        ),
+        (("schedule", "cooldown"), "cube", "schedule.cooldown must be '1-sqrt' or 'linear'; got"),
         (("precision",), "fp8", "precision must be 'auto', 'fp32' or 'bf16'; got 'fp8'"),
     ],
 )
@@ -54,3 +60,21 @@ def test_the_command_trains_a_spec(make_spec, corpus_dir, tmp_path, capsys):
     args = ["--data", str(corpus_dir), "--out", str(tmp_path / "out")]
     assert main([str(tmp_path / "spec.yaml"), *args]) == 0
     assert '"status": "finished"' in capsys.readouterr().out
+
+
+def test_a_chain_needs_room_to_warm_up_again(make_spec):
+    chain = ScheduleSpec(warmup_share=0.2, scheme="wsd-s")
+    message = (
+        r"horizons 1280 and 1664 are too close for schedule.scheme 'wsd-s': 4 steps of warm-up must "
+        r"fit between their cooldowns, 1 do \(space them wider, or use scheme 'branch'\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        make_spec(horizons=(1280, 1664), schedule=chain)
+    make_spec(horizons=(1280, 1920), schedule=chain)
+
+
+def test_a_chain_has_no_end_phase(make_spec):
+    with pytest.raises(ValueError, match=r"data.cooldown_mixture needs schedule.scheme 'branch'"):
+        make_spec(
+            schedule=ScheduleSpec(scheme="wsd-s"), data={"cooldown_mixture": (("docs", 1.0),)}
+        )

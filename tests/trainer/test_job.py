@@ -72,6 +72,37 @@ def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
     assert _losses(parts) == _losses(tmp_path / "whole")
 
 
+CHAIN = ScheduleSpec(warmup_share=0.1, scheme="wsd-s")
+
+
+@pytest.mark.parametrize("stop_at", [0, 9, 16, 18, 19, 20, 21, 30, 33, 39])
+def test_a_chain_stopped_anywhere_and_resumed_is_the_same_chain(
+    tmp_path, make_spec, corpus_dir, stop_at, monkeypatch
+):
+    monkeypatch.setattr("trainer.job.POLL_STEPS", 1)
+    spec = make_spec(schedule=CHAIN)
+    whole = run_job(tmp_path / "whole", spec, corpus_dir)
+    parts = tmp_path / "parts"
+    assert run_job(parts, spec, corpus_dir, should_stop=_after(stop_at)).status == "stopped"
+    resumed = run_job(parts, spec, corpus_dir)
+    assert resumed.measurements == whole.measurements
+    assert _losses(parts) == _losses(tmp_path / "whole")
+
+
+def test_a_chain_spends_no_token_on_branches_and_begins_as_they_do(tmp_path, make_spec, corpus_dir):
+    branched = make_spec(schedule=ScheduleSpec(warmup_share=0.1))
+    one, two = (
+        run_job(tmp_path / s.schedule.scheme, s, corpus_dir)
+        for s in (branched, make_spec(schedule=CHAIN))
+    )
+    assert (one.n_tokens_processed, two.n_tokens_processed) == (44 * 64, 40 * 64)
+    assert two.measurements[0] == one.measurements[0]
+    assert two.measurements[1]["loss"] != one.measurements[1]["loss"]
+    lines = read_lines(tmp_path / "wsd-s")
+    assert [line["step"] for line in lines] == list(range(1, 41))
+    assert {line["phase"] for line in lines} == {"trunk", "cooldown"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
