@@ -18,7 +18,7 @@ from trainer.ladder import architecture_for
 from trainer.recipe import recipe, whole_steps
 
 MIN_STEPS = 10  # RunSpec's own bound
-_Config = TypeVar("_Config", OptimizerSpec, ScheduleSpec)
+_Config = TypeVar("_Config", DataSpec, OptimizerSpec, ScheduleSpec)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +121,7 @@ def run_spec(
     try:
         return RunSpec(
             model=model,
-            data=DataSpec(fingerprint=fingerprint, max_epochs=max_epochs),
+            data=_changed(DataSpec(fingerprint=fingerprint, max_epochs=max_epochs), changes),
             horizons=tuple(sorted(set(horizons))),
             batch_tokens=batch_tokens,
             optimizer=_changed(optimizer, changes),

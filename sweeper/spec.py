@@ -75,6 +75,7 @@ class Recipe(_Strict):
     warmup_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     cooldown_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     scheme: Literal["branch", "wsd-s"] | None = None  # where a trunk goes on after a cooldown
+    documents: Literal["packed", "masked"] | None = None  # masked: seen by their own tokens only
     eval_tokens: Count | None = None
 
 

@@ -16,6 +16,7 @@ from fitting.costs.architecture import Architecture
 from fitting.costs.flops import train_flops
 
 _T = TypeVar("_T")
+Documents = Literal["packed", "masked"]
 Scheme = Literal["branch", "wsd-s"]
 Transfer = Literal["completep", "none"]
 Precision = Literal["auto", "fp32", "bf16"]  # auto: the faster, probed once, recorded
@@ -75,9 +76,12 @@ class DataSpec:
     mixture: tuple[tuple[str, float], ...] = ()  # (domain, weight); empty: as the corpus is
     cooldown_mixture: tuple[tuple[str, float], ...] = ()  # of branches: the high-quality end phase
     max_epochs: float = 1.0  # how often a token may repeat, asked for explicitly
+    # Packed: a token sees its window, whatever stands there. Masked: its own document only.
+    documents: Documents = "packed"
 
     def __post_init__(self) -> None:
         _positive(self, "data", "max_epochs")
+        _one_of(self, "data", "documents", ("packed", "masked"))
         for name in ("mixture", "cooldown_mixture"):
             if any(weight <= 0 for _, weight in getattr(self, name)):
                 raise ValueError(f"data.{name} weights must be positive; got {getattr(self, name)}")

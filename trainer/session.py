@@ -86,7 +86,13 @@ def open_session(
     spec: RunSpec, corpus: Corpus, execution: Execution, world: World | None = None
 ) -> Session:
     """At step 0, with seeded initial values. The data's order has the same seed, used apart."""
-    model = build(spec.model, spec.optimizer, seed=spec.seed, device=execution.device)
+    model = build(
+        spec.model,
+        spec.optimizer,
+        seed=spec.seed,
+        device=execution.device,
+        documents=spec.data.documents,
+    )
     if execution.recompute:
         recompute_blocks(model)
     world = world or World()

@@ -69,6 +69,12 @@ def _check_tokens(spec: RunSpec, manifest: Manifest) -> None:
 
 
 def _check_shape(spec: RunSpec) -> None:
+    if spec.model.family == "lstm" and spec.data.documents == "masked":
+        raise InputError(
+            "data.documents must be 'packed' for family 'lstm', whose state runs through the whole "
+            "window; got 'masked' (pack documents, or take family 'transformer')",
+            field="data.documents",
+        )
     if spec.model.family == "gpt2" and spec.model.gated:
         raise InputError(
             "model.mlp must be 'gelu' or 'relu2' for family 'gpt2'; got 'swiglu'",

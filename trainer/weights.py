@@ -40,7 +40,7 @@ def load_model(folder: Path, *, device: str = "cpu") -> tuple[LM, RunSpec]:
     with safe_open(path, framework="pt") as f:
         spec = RunSpec.from_dict(json.loads(f.metadata()["spec"]))
         weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-    model = build(spec.model, spec.optimizer, seed=spec.seed)
+    model = build(spec.model, spec.optimizer, seed=spec.seed, documents=spec.data.documents)
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(weights[name])

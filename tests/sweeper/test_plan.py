@@ -117,6 +117,13 @@ def test_changes_of_the_recipe_reach_the_run():
     assert (run.optimizer.lr, run.batch_tokens, run.schedule.cooldown_share) == (0.5, 1024, 0.3)
 
 
+def test_a_sweep_may_ask_for_masked_documents():
+    assert made().runs[0].spec.data.documents == "packed"
+    assert made(recipe={"documents": "masked"}).runs[0].spec.data.documents == "masked"
+    with pytest.raises(InputError, match=r"data.documents must be 'packed' for family 'lstm'"):
+        made(family="lstm", recipe={"documents": "masked"})
+
+
 def test_a_sweep_may_ask_for_a_chain_which_costs_less():
     branched, chained = made(), made(recipe={"scheme": "wsd-s"})
     assert {run.spec.schedule.scheme for run in chained.runs} == {"wsd-s"}

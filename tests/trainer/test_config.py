@@ -34,6 +34,11 @@ def test_numbers_as_yaml_reads_them_are_numbers(make_spec, tmp_path):
             "cosine",
             "schedule.scheme must be 'branch' or 'wsd-s'; got 'cosine'",
         ),
+        (
+            ("data", "documents"),
+            "mixed",
+            "data.documents must be 'packed' or 'masked'; got 'mixed'",
+        ),
         (("schedule", "cooldown"), "cube", "schedule.cooldown must be '1-sqrt' or 'linear'; got"),
         (("precision",), "fp8", "precision must be 'auto', 'fp32' or 'bf16'; got 'fp8'"),
     ],

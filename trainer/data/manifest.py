@@ -14,6 +14,7 @@ from fitting.errors import InputError
 
 Split = Literal["train", "val"]
 FILE = "manifest.json"
+END_OF_DOCUMENT = 0  # the token, with every tokenizer; it stands nowhere else
 FORMAT = 1
 
 

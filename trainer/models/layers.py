@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
+from trainer.data.manifest import END_OF_DOCUMENT
 
 
 class Rotary(nn.Module):
@@ -58,10 +59,19 @@ class CausalAttention(nn.Module):
         mask = torch.zeros(context, context).masked_fill_(~seen, -math.inf)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, scale: float) -> Tensor:
+    def forward(
+        self,
+        q_BHTK: Tensor,
+        k_BGTK: Tensor,
+        v_BGTK: Tensor,
+        scale: float,
+        together_B1TT: Tensor | None = None,
+    ) -> Tensor:
         T, grouped = q_BHTK.shape[-2], q_BHTK.shape[1] != k_BGTK.shape[1]
         if q_BHTK.is_cuda:
             mask = self.mask[:T, :T].to(q_BHTK.dtype) if self.window else None
+            if together_B1TT is not None:
+                mask = together_B1TT & (self.mask[:T, :T] == 0)
             return F.scaled_dot_product_attention(
                 q_BHTK, k_BGTK, v_BGTK, attn_mask=mask, is_causal=mask is None,
                 scale=scale, enable_gqa=grouped,
@@ -70,7 +80,19 @@ class CausalAttention(nn.Module):
             n = q_BHTK.shape[1] // k_BGTK.shape[1]
             k_BGTK, v_BGTK = (x.repeat_interleave(n, dim=1) for x in (k_BGTK, v_BGTK))
         score_BHTT = (q_BHTK * scale) @ k_BGTK.transpose(-2, -1) + self.mask[:T, :T]
+        if together_B1TT is not None:
+            score_BHTT = score_BHTT.masked_fill(~together_B1TT, -math.inf)
         return score_BHTT.softmax(-1).to(v_BGTK.dtype) @ v_BGTK
+
+
+def same_document(tokens_BT: Tensor) -> Tensor:
+    """Which positions share a document, (B, 1, T, T).
+
+    The token that ends a document counts to the next one and begins it: the first word of a text
+    is predicted from it alone, so that nothing is predicted across the boundary.
+    """
+    document_BT = (tokens_BT == END_OF_DOCUMENT).cumsum(1)
+    return (document_BT[:, :, None] == document_BT[:, None, :]).unsqueeze(1)
 
 
 class Mlp(nn.Module):

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
-from trainer.config import OptimizerSpec
+from trainer.config import Documents, OptimizerSpec
 from trainer.models.gpt2 import Gpt2
+from trainer.models.layers import same_document
 from trainer.models.loss import chunked_losses, chunked_token_losses, n_chunks
 from trainer.models.lstm import Lstm
 from trainer.models.moe import Moe
@@ -30,10 +31,13 @@ BODIES: dict[str, Body] = {"transformer": Transformer, "moe": Moe, "lstm": Lstm,
 class LM(nn.Module):
     """`forward(tokens_BT)` returns logits_BTV; `losses` what is trained on and reported."""
 
-    def __init__(self, arch: Architecture, optimizer: OptimizerSpec) -> None:
+    def __init__(
+        self, arch: Architecture, optimizer: OptimizerSpec, *, documents: Documents = "packed"
+    ) -> None:
         super().__init__()
         scale = transfer(arch, optimizer)
         self.arch, self.z_loss, self.logit_scale = arch, optimizer.z_loss, scale.logits
+        self.masked = documents == "masked"
         self.base_width = optimizer.base_width
         self.embed = nn.Embedding(arch.vocab_size, arch.d_model)
         self.body = BODIES[arch.family](arch, scale.residual)
@@ -77,17 +81,23 @@ class LM(nn.Module):
 
     def _features(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the head multiplies, and the family's auxiliary loss."""
-        x_BTD, aux = self.body(self.embed(tokens_BT))
+        seen = (same_document(tokens_BT),) if self.masked else ()
+        x_BTD, aux = self.body(self.embed(tokens_BT), *seen)
         return x_BTD * self.logit_scale, aux
 
 
 def build(
-    arch: Architecture, optimizer: OptimizerSpec, *, seed: int, device: torch.device | str = "cpu"
+    arch: Architecture,
+    optimizer: OptimizerSpec,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    documents: Documents = "packed",
 ) -> LM:
     """A model with seeded initial values, the same on every device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LM(arch, optimizer)
+        model = LM(arch, optimizer, documents=documents)
         _initialise(model)
     return model.to(device)
 

@@ -51,8 +51,9 @@ class Block(nn.Module):
         self.norm_a, self.norm_m = RMSNorm(arch.d_model), RMSNorm(arch.d_model)
         self.attention, self.experts = Attention(arch), Experts(arch)
 
-    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        x_BTD = torch.add(x_BTD, self.attention(self.norm_a(x_BTD)), alpha=self.residual)
+    def forward(self, x_BTD: Tensor, together_B1TT: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y_BTD = self.attention(self.norm_a(x_BTD), together_B1TT)
+        x_BTD = torch.add(x_BTD, y_BTD, alpha=self.residual)
         y_BTD, balance = self.experts(self.norm_m(x_BTD))
         return torch.add(x_BTD, y_BTD, alpha=self.residual), balance
 
@@ -65,9 +66,11 @@ class Moe(nn.Module):
         self.blocks = nn.ModuleList(Block(arch, residual) for _ in range(arch.n_layer))
         self.norm = RMSNorm(arch.d_model)
 
-    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x_BTD: Tensor, together_B1TT: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         balance = x_BTD.new_zeros((), dtype=torch.float32)
         for block in self.blocks:
-            x_BTD, b = block(x_BTD)
+            x_BTD, b = block(x_BTD, together_B1TT)
             balance = balance + b
         return self.norm(x_BTD), BALANCE / len(self.blocks) * balance

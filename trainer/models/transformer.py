@@ -23,14 +23,14 @@ class Attention(nn.Module):
         # 1/d_head as muP asks, equal to the usual 1/sqrt(d_head) at a head width of 64.
         self.scale = 8 / self.K
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, together_B1TT: Tensor | None = None) -> Tensor:
         B, T, _ = x_BTD.shape
         H, G = self.H, self.G
         qkv = self.qkv(x_BTD).view(B, T, H + 2 * G, self.K).transpose(1, 2)
         q_BHTK, k_BGTK, v_BGTK = qkv.split([H, G, G], dim=1)
         q_BHTK = self.rotary(self.norm_q(q_BHTK))
         k_BGTK = self.rotary(self.norm_k(k_BGTK))
-        y_BHTK = self.mix(q_BHTK, k_BGTK, v_BGTK, self.scale)
+        y_BHTK = self.mix(q_BHTK, k_BGTK, v_BGTK, self.scale, together_B1TT)
         return self.out(y_BHTK.transpose(1, 2).reshape(B, T, H * self.K))
 
 
@@ -42,8 +42,9 @@ class Block(nn.Module):
         self.attention = Attention(arch)
         self.mlp = Mlp(arch)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        x_BTD = torch.add(x_BTD, self.attention(self.norm_a(x_BTD)), alpha=self.residual)
+    def forward(self, x_BTD: Tensor, together_B1TT: Tensor | None = None) -> Tensor:
+        y_BTD = self.attention(self.norm_a(x_BTD), together_B1TT)
+        x_BTD = torch.add(x_BTD, y_BTD, alpha=self.residual)
         return torch.add(x_BTD, self.mlp(self.norm_m(x_BTD)), alpha=self.residual)
 
 
@@ -55,7 +56,9 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(arch, residual) for _ in range(arch.n_layer))
         self.norm = RMSNorm(arch.d_model)
 
-    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x_BTD: Tensor, together_B1TT: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         for block in self.blocks:
-            x_BTD = block(x_BTD)
+            x_BTD = block(x_BTD, together_B1TT)
         return self.norm(x_BTD), None
