@@ -1,5 +1,5 @@
 """What one attempt at a job keeps beside the training: its pace, the energy it used, and whether
-it was told to stop.
+it was told to stop or has nothing left to hope for.
 """
 
 import signal
@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from trainer.energy import open_meter
+
+PATIENCE = 16
+LOST = f"not finite, {PATIENCE} steps in a row or more (try a lower lr or a longer warm-up)"
 
 
 class Pace:
@@ -37,6 +42,24 @@ class Pace:
         return self.n_steps * self.batch_tokens / self.seconds if self.seconds else 0.0
 
 
+class Streak:
+    """Steps that the guard skipped one after the other, as far as log lines can tell: a line that
+    saw any step go well begins anew."""
+
+    def __init__(self, n_skipped: int) -> None:
+        self.n_skipped, self.n_steps, self.in_a_row = n_skipped, 0, 0
+
+    def step(self) -> None:
+        self.n_steps += 1
+
+    def is_lost(self, n_skipped: int) -> bool:
+        """A step that is not finite is skipped and does no harm; `PATIENCE` in a row do."""
+        all_skipped = n_skipped - self.n_skipped == self.n_steps
+        self.in_a_row = self.in_a_row + self.n_steps if all_skipped else 0
+        self.n_skipped, self.n_steps = n_skipped, 0
+        return self.in_a_row >= PATIENCE
+
+
 class Energy:
     """A meter that may fail without harm to the training: what it then knows is None."""
 
@@ -53,6 +76,12 @@ class Energy:
         except (OSError, ValueError):
             self.meter = None
             return None
+
+
+def is_oom(e: BaseException) -> bool:
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(e, kinds) or any(w in str(e).lower() for w in words)
 
 
 @contextmanager

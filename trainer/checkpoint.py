@@ -57,7 +57,7 @@ def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint
         meta = _valid(path)
         if meta is None:
             continue
-        for key, wanted in (("spec_hash", spec_hash), ("data_fingerprint", data_fingerprint)):
+        for key, wanted in (("data_fingerprint", data_fingerprint), ("spec_hash", spec_hash)):
             if meta[key] != wanted:
                 raise InputError(
                     f"checkpoint {path} has {key} {meta[key][:12]}…; this run has "

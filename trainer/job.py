@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from trainer import checkpoint
-from trainer.attempt import Energy, Pace, sigterm
+from trainer.attempt import LOST, Energy, Pace, Streak, is_oom, sigterm
 from trainer.checkpoint import Checkpoint
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
@@ -116,7 +116,7 @@ class Job:
                 self.session.restore(found.tensors, segment=meta["segment"], step=meta["step"])
             return self._result(*self._loop(self.session))
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
-            if not _is_oom(e):
+            if not is_oom(e):
                 raise
             return self._result("oom", self._oom_reason(e))
 
@@ -130,14 +130,18 @@ class Job:
 
     def _loop(self, session: Session) -> tuple[Status, str]:
         self.pace.restart()
+        self.streak = Streak(int(session.guard.n_skipped))
         for event in train(session):
             if isinstance(event, Measured):
+                if not math.isfinite(event.evaluation.loss):
+                    return "diverged", f"the loss measured at {event.horizon} tokens is not finite"
                 self._record(event, session)
                 self.pace.restart()
                 continue
             self.pace.step()
+            self.streak.step()
             if event.step % self.every == 0 or event.step == event.segment.last:
-                reason = self._log(event)
+                reason = self._log(event, session)
                 if reason:
                     return "diverged", reason
             if event.step % POLL_STEPS == 0 and self._interrupted(session):
@@ -168,11 +172,14 @@ class Job:
         self.energy.look()
         self.saved = time.monotonic()
 
-    def _log(self, event: Stepped) -> str:
+    def _log(self, event: Stepped, session: Session) -> str:
         """Journal a step; a reason when the run has diverged."""
         loss, norm = event.loss.item(), event.norm.item()
+        lost = self.streak.is_lost(int(session.guard.n_skipped))
         if not math.isfinite(loss) or not math.isfinite(norm):
-            return f"loss {loss} and gradient norm {norm} at step {event.step}: not finite"
+            return (
+                f"loss {loss} and gradient norm {norm} at step {event.step}: {LOST}" if lost else ""
+            )
         record = {
             "step": event.step,
             "n_tokens": event.step * self.spec.batch_tokens,
@@ -227,9 +234,3 @@ class Job:
             code_hash=code_hash(),
             energy=self.energy.look(),
         )
-
-
-def _is_oom(e: BaseException) -> bool:
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(e, kinds) or any(w in str(e).lower() for w in words)

@@ -72,7 +72,8 @@ class Session:
         self.trunk = {n: t.detach().clone() for n, t in self.live().items()}
 
     def return_to_trunk(self) -> None:
-        self._put(self.trunk or {})
+        """As it was left; only the count of skipped steps goes on."""
+        self._put({n: t for n, t in (self.trunk or {}).items() if n != "guard.n_skipped"})
         self.trunk = None
 
     @torch.no_grad()
