@@ -39,13 +39,28 @@ def _text(n, seed):
 END = torch.tensor([END_OF_DOCUMENT])
 
 
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("changes", FAMILIES.values(), ids=FAMILIES)
-def test_a_masked_token_does_not_depend_on_the_document_before(changes):
+def test_a_masked_token_does_not_depend_on_the_document_before(changes, bf16):
     own = _text(11, seed=0)
     one, two = (torch.cat([_text(12, seed=s), END, own])[None] for s in (1, 2))
     masked, packed = _model(changes), _model(changes, "packed")
-    torch.testing.assert_close(masked(one)[0, 12:], masked(two)[0, 12:], rtol=0, atol=0)
-    assert not torch.allclose(packed(one)[0, 12:], packed(two)[0, 12:])
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        torch.testing.assert_close(masked(one)[0, 12:], masked(two)[0, 12:], rtol=0, atol=0)
+        assert not torch.allclose(packed(one)[0, 12:], packed(two)[0, 12:])
+
+
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("changes", FAMILIES.values(), ids=FAMILIES)
+def test_no_gradient_reaches_the_document_before(changes, bf16):
+    """Of the last logits to the embedding of words that only the first document has."""
+    model = _model(changes)
+    first, own = torch.arange(1, 13), torch.arange(13, 24)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        model(torch.cat([first, END, own])[None])[0, 12:].square().sum().backward()
+    reached = model.embed.weight.grad.abs().sum(1)
+    assert reached[1:13].count_nonzero() == 0
+    assert reached[13:24].count_nonzero() == 11
 
 
 @pytest.mark.parametrize("name", ["transformer", "grouped, gated", "window", "moe"])

@@ -1,0 +1,92 @@
+"""Skipped steps, divergence and lack of memory are results with a reason, not errors."""
+
+import itertools
+import json
+import math
+
+import pytest
+
+from trainer.evaluate import Evaluation
+from trainer.job import run_job
+from trainer.result import Result, read_lines
+from trainer.session import open_session
+
+
+@pytest.fixture
+def not_finite(monkeypatch):
+    """The loss and its gradients are not numbers at these calls."""
+
+    def spoil(*calls):
+        n = itertools.count(1)
+
+        def spoiled(*args):
+            session = open_session(*args)
+            losses = session.losses
+            session.losses = lambda x: tuple(
+                loss * math.nan if i in calls else loss for i in [next(n)] for loss in losses(x)
+            )
+            return session
+
+        monkeypatch.setattr("trainer.job.open_session", spoiled)
+
+    return spoil
+
+
+@pytest.mark.parametrize("call", [1, 5, 18])
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    tmp_path, make_spec, corpus_dir, not_finite, call
+):
+    """On the trunk and on a branch alike (steps 17 to 20)."""
+    not_finite(call)
+    result = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (result.status, result.n_skipped) == ("finished", 1)
+    assert [p["step"] for p in read_lines(tmp_path)].count(call) == (call > 16)  # the trunk's own
+
+
+def test_sixteen_of_them_in_a_row_are_divergence(tmp_path, make_spec, corpus_dir, not_finite):
+    not_finite(*range(5, 100))
+    result = run_job(tmp_path, make_spec(horizons=(64 * 40,)), corpus_dir)
+    assert (result.status, result.n_skipped, result.measurements) == ("diverged", 16, ())
+    assert result.reason == (
+        "loss nan and gradient norm nan at step 20: not finite, 16 steps in a row or more (try a "
+        "lower lr or a longer warm-up)"
+    )
+    assert run_job(tmp_path, make_spec(horizons=(64 * 40,)), corpus_dir) == result
+
+
+def test_an_evaluation_that_is_not_finite_is_divergence(
+    tmp_path, make_spec, corpus_dir, monkeypatch
+):
+    broken = Evaluation(
+        loss=math.inf, loss_se=0.0, bits_per_byte=math.inf, by_domain={}, n_tokens=1
+    )
+    monkeypatch.setattr("trainer.train.evaluate", lambda *_, **__: broken)
+    result = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (result.status, result.measurements) == ("diverged", ())
+    assert result.reason == "the loss measured at 1280 tokens is not finite"
+    assert Result.load(tmp_path) == result
+
+
+def test_divergence_is_a_result(tmp_path, make_spec, corpus_dir):
+    result = run_job(tmp_path, make_spec(optimizer={"lr": 1e30}), corpus_dir)
+    assert result.status == "diverged"
+    assert "not finite" in result.reason
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch):
+    def broken(*_):
+        raise MemoryError("no memory for this")
+
+    monkeypatch.setattr("trainer.job.open_session", broken)
+    result = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (result.status, result.measurements) == ("oom", ())
+    assert result.reason == (
+        "out of memory on cpu: no memory for this (the next attempt recomputes activations, which "
+        "takes less)"
+    )
+    again = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (again.status, again.recompute) == ("oom", True)
+    assert again.reason.endswith("(start more processes, or ask for a smaller batch or model)")
+    monkeypatch.undo()
+    assert run_job(tmp_path, make_spec(), corpus_dir) == again  # nothing would come of a third
