@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from fitting.costs.architecture import Architecture
@@ -30,7 +31,6 @@ def _model(changes):
 
 @pytest.mark.parametrize("case", CASES)
 def test_transformers_gives_the_same_logits(tmp_path, case):
-    transformers = pytest.importorskip("transformers", reason="extra: pip install transformers")
     model = _model(CASES[case])
     export(model, tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
