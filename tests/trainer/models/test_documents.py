@@ -119,3 +119,14 @@ def test_a_recurrent_state_cannot_be_masked(make_spec, manifest):
     with pytest.raises(InputError, match=message) as refused:
         validate(spec, manifest)
     assert refused.value.field == "data.documents"
+
+
+@pytest.mark.parametrize("documents", ["masked", "packed"])
+@pytest.mark.parametrize("changes", FAMILIES.values(), ids=FAMILIES)
+def test_the_fused_kernel_of_gpus_sees_the_same(changes, documents, monkeypatch):
+    """scaled_dot_product_attention with our mask, run on the processor."""
+    model = _model(changes, documents)
+    tokens = torch.cat([_text(9, seed=1), END, _text(14, seed=2)])[None]
+    written_out = model(tokens)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True), raising=False)
+    torch.testing.assert_close(model(tokens), written_out)

@@ -1,5 +1,11 @@
 """Chunk by chunk, the loss and its gradients are those of all logits at once."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,10 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from fitting.costs.architecture import Architecture
 from trainer.config import OptimizerSpec
 from trainer.execution import can_compile
+from trainer.job import run_job
 from trainer.models import loss as module
 from trainer.models.lm import build
 from trainer.models.loss import n_chunks
+from trainer.result import Result
 
+ROOT = Path(__file__).parents[3]
 SHAPE = {"n_layer": 1, "d_model": 16, "n_head": 2, "vocab_size": 50, "context": 16}
 
 
@@ -125,3 +134,25 @@ def test_a_compiled_model_chunks_too(chunks_of):
     _, compiled_loss, compiled = _gradients(model, _windows(arch))
     torch.testing.assert_close(compiled_loss, loss)
     torch.testing.assert_close(compiled, grads)
+
+
+@pytest.mark.slow
+def test_two_processes_chunk_their_shards(tmp_path, make_spec, corpus_dir):
+    """Under FSDP2 the head is whole where it multiplies, and its gradient is sharded again."""
+    spec = make_spec(horizons=(20 * 64,), optimizer={"z_loss": 1e-4})
+    alone = run_job(tmp_path / "alone", spec, corpus_dir)
+    script, file, out = (tmp_path / name for name in ("main.py", "spec.json", "both"))
+    file.write_text(json.dumps(spec.to_dict()))
+    script.write_text(
+        "import sys\nfrom trainer.models import loss\nfrom trainer.__main__ import main\n"
+        "loss.MAX_LOGITS['cpu'] = 256 * 7\nsys.exit(main())\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+               "2", str(script), str(file), "--data", str(corpus_dir), "--out", str(out)]  # fmt: skip
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+    both = Result.load(out)
+    assert both.measurements[0]["loss"] == pytest.approx(alone.measurements[0]["loss"], rel=2e-5)
