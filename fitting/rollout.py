@@ -5,6 +5,7 @@ measured here at small scale, inflates the prediction interval at the target.
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,11 @@ class HeldOut:
     error_log_loss: float
     error_log_size: float  # NaN where the measured curve has no minimum inside
 
+    @property
+    def question(self) -> tuple[float, float]:
+        """What was asked, the same for every method: the budget, and how far beyond the seen."""
+        return self.flops, self.distance
+
     def to_dict(self) -> dict[str, Any]:
         size = self.error_log_size
         return {"flops": self.flops, "distance": self.distance,
@@ -48,6 +54,10 @@ class Rollout:
         """Root mean square error of ln L."""
         return float(np.sqrt(np.mean([h.error_log_loss**2 for h in self.held_out])))
 
+    def only(self, questions: AbstractSet[tuple[float, float]]) -> "Rollout":
+        """Some of the hold-outs."""
+        return Rollout(held_out=tuple(h for h in self.held_out if h.question in questions))
+
     def error_at(self, distance: float) -> float:
         """Expected error (one sigma) of ln L at ln(C / largest) = `distance`."""
         rates = [h.error_log_loss / max(h.distance, MIN_DISTANCE) for h in self.held_out]
@@ -61,7 +71,7 @@ def rollout(m: Measurements, method: Method, *, min_seen: int = 2) -> Rollout:
     """Hold out the largest budget, then the two largest, as long as `min_seen` remain.
 
     Raises:
-        RefusalError: `no_rollout`, or whatever the method refuses on the smaller data.
+        RefusalError: `no_rollout`, or whatever the method refuses without the largest budget.
     """
     found = budgets(m)
     if len(found) <= min_seen:
@@ -72,7 +82,11 @@ def rollout(m: Measurements, method: Method, *, min_seen: int = 2) -> Rollout:
     for n_held in (1, 2):
         if len(found) - n_held < min_seen or (n_held > 1 and len(found) < 4):
             break
-        results += _hold(m, method, found, n_held)
+        try:
+            results += _hold(m, method, found, n_held)
+        except RefusalError:
+            if not results:
+                raise
     return Rollout(held_out=tuple(results))
 
 

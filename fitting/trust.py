@@ -31,11 +31,16 @@ def weigh(
     m: Measurements, usable: list[Name], approaches: Mapping[Name, Approach],
     rollouts: Mapping[Name, Rollout],
 ) -> dict[Name, float]:  # fmt: skip
-    """Inverse expected squared error of ln L at ten times the largest compute."""
+    """Inverse expected squared error of ln L at ten times the largest compute.
+
+    Judged by the hold-outs that all of them could be asked: an approach that cannot be fitted
+    without the two largest budgets must not look better for having been spared the harder test.
+    """
     rolled = [k for k in usable if k in rollouts]
     if not rolled:
         return {usable[0]: 1.0}
-    raw = {k: 1 / _variance(m, approaches[k], rollouts[k]) for k in rolled}
+    common = set.intersection(*({h.question for h in rollouts[k].held_out} for k in rolled))
+    raw = {k: 1 / _variance(m, approaches[k], rollouts[k].only(common)) for k in rolled}
     top = max(raw.values())
     kept = {k: v for k, v in raw.items() if v >= NEGLIGIBLE * top}
     return {k: v / sum(kept.values()) for k, v in kept.items()}
