@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             device=args.device,
             compile=args.compile,
             recompute=args.recompute,
+            checkpoint_every_s=args.checkpoint_every,
         )
     except InputError as e:
         sys.stderr.write(f"error: {e}\n")
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="make activations again in the backward pass: less memory, more time, the same "
         "numbers; auto: where they would not fit",
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="default 60"
     )
     return parser
 

@@ -1,13 +1,15 @@
 """Checkpoints that survive a crash at any moment: written aside, renamed, found by validity.
 
-A checkpoint is a folder `step-…` with `state.safetensors` and `manifest.json`. The manifest says
-which run it belongs to and the hash of the tensors; a folder whose hash fails is passed over.
+A checkpoint is a folder `step-…` with `manifest.json` and the tensors: `state.safetensors`, or, of
+several processes, a folder `shards`. The manifest says which run it belongs to and the hash of each
+file; a folder whose hashes fail is passed over. Either kind is resumed by any number of processes.
 """
 
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,35 +18,73 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fitting.errors import InputError
+from trainer.world import World
 
 FORMAT = 1
 KEEP = 2
+STATE, SHARDS, MANIFEST = "state.safetensors", "shards", "manifest.json"
+
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    tensors: dict[str, Tensor]
+    path: Path
     meta: dict[str, Any]  # spec, data, segment, step, execution, measurements, journal
 
+    def load(self, live: Tensors) -> Tensors:
+        """Its tensors. Those of several processes are read into `live` in place; collective."""
+        if (self.path / STATE).is_file():
+            return load_file(self.path / STATE)
+        from trainer import sharded  # noqa: PLC0415  (a run on one device never needs it)
 
-def save(folder: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Path:
-    """Write `folder/step-…`, flush it to disk, and only then remove all but the last two."""
+        return sharded.read(self.path / SHARDS, live)
+
+
+def save(folder: Path, tensors: Tensors, meta: dict[str, Any], world: World | None = None) -> Path:
+    """Write `folder/step-…`, flush it to disk, and only then remove all but the last two.
+
+    Every process of `world` takes part and writes what it holds of the tensors.
+    """
+    world = world or World()
     name = f"step-{meta['segment']:04d}-{meta['step']:09d}"
     part = folder / f"{name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    state = part / "state.safetensors"
-    save_file(tensors, state)
-    manifest = {"format": FORMAT, "sha256": _sha256(state), **meta}
-    (part / "manifest.json").write_text(json.dumps(manifest, allow_nan=False))
-    for path in (state, part / "manifest.json", part):
-        _flush(path)
-    shutil.rmtree(folder / name, ignore_errors=True)
-    part.replace(folder / name)
-    _flush(folder)
-    for old in _found(folder)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    if world.first:
+        for broken in folder.glob("step-*.part"):
+            shutil.rmtree(broken, ignore_errors=True)
+        part.mkdir(parents=True)
+    hashes = _write(part, tensors, world)
+    if world.first:
+        _publish(part, folder / name, {"format": FORMAT, **hashes, **meta})
+        for old in _found(folder)[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)
     return folder / name
+
+
+def _write(part: Path, tensors: Tensors, world: World) -> dict[str, Any]:
+    """The tensors, and the manifest's entry of hashes."""
+    if world.size == 1:
+        save_file(tensors, part / STATE)
+        _flush(part / STATE)
+        return {"sha256": _sha256(part / STATE)}
+    from trainer import sharded  # noqa: PLC0415  (a run on one device never needs it)
+
+    world.wait()  # for the folder
+    mine = sharded.write(part / SHARDS, tensors, world.rank)
+    files: dict[str, str] = {}
+    for theirs in world.gather({str(p.relative_to(part)): _sha256(p) for p in mine}):
+        files |= theirs
+    _flush(part / SHARDS)
+    return {"files": files}
+
+
+def _publish(part: Path, path: Path, manifest: dict[str, Any]) -> None:
+    (part / MANIFEST).write_text(json.dumps(manifest, allow_nan=False))
+    for written in (part / MANIFEST, part):
+        _flush(written)
+    shutil.rmtree(path, ignore_errors=True)
+    part.replace(path)
+    _flush(path.parent)
 
 
 def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint | None:
@@ -64,7 +104,7 @@ def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint
                     f"{wanted[:12]}… (train in another folder, or delete that checkpoint)",
                     field=key,
                 )
-        return Checkpoint(tensors=load_file(path / "state.safetensors"), meta=meta)
+        return Checkpoint(path=path, meta=meta)
     return None
 
 
@@ -74,11 +114,16 @@ def _found(folder: Path) -> list[Path]:
 
 def _valid(path: Path) -> dict[str, Any] | None:
     try:
-        meta: dict[str, Any] = json.loads((path / "manifest.json").read_text())
-        good = meta["format"] == FORMAT and meta["sha256"] == _sha256(path / "state.safetensors")
+        meta: dict[str, Any] = json.loads((path / MANIFEST).read_text())
+        files = meta.get("files") or {STATE: meta["sha256"]}
+        good = meta["format"] == FORMAT and _unaltered(path, files.items())
     except (OSError, ValueError, KeyError):
         return None
     return meta if good else None
+
+
+def _unaltered(path: Path, files: Iterable[tuple[str, str]]) -> bool:
+    return all(_sha256(path / name) == sha256 for name, sha256 in files)
 
 
 def _sha256(path: Path) -> str:

@@ -72,7 +72,7 @@ def run_job(
     execution = choose_execution(spec, device, compile, resumed=meta)
     execution = with_threads(spec, execution, resumed=meta)
     with join_world(execution.device) as world, sigterm() as told:
-        check_world(spec, world)
+        check_world(spec, world, resumed=found.path.name if found else "")
         execution = with_recompute(spec, execution, recompute, n_processes=world.size)
         folder.mkdir(parents=True, exist_ok=True)
         with using_threads(execution.n_threads):
@@ -113,7 +113,8 @@ class Job:
             corpus = Corpus(data_dir, self.spec.data, context=self.spec.model.context)
             self.session = open_session(self.spec, corpus, self.execution, world)
             if found:
-                self.session.restore(found.tensors, segment=meta["segment"], step=meta["step"])
+                tensors = found.load(self.session.live())
+                self.session.restore(tensors, segment=meta["segment"], step=meta["step"])
             return self._result(*self._loop(self.session))
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
             if not is_oom(e):
@@ -166,9 +167,7 @@ class Job:
             "journal": self.journal.lengths(),
             "seconds": self._seconds(),
         }
-        tensors = session.snapshot()  # every process takes part
-        if session.world.first:
-            checkpoint.save(self.folder / "checkpoints", tensors, meta)
+        checkpoint.save(self.folder / "checkpoints", session.state(), meta, session.world)
         self.energy.look()
         self.saved = time.monotonic()
 

@@ -1,6 +1,6 @@
 """The state of a run in progress: model, optimiser, guard, position; and the trunk kept aside.
 
-`snapshot` and `restore` are exact: tensors are copied, nothing is recomputed.
+`state` and `restore` are exact: tensors are copied, nothing is recomputed.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from trainer.memory import recompute_blocks
 from trainer.models.lm import LM, build
 from trainer.optim import Guard, make_optimizer
 from trainer.schedule import Segment, segments
-from trainer.world import World, put, whole
+from trainer.world import World, put
 
 Tensors = dict[str, Tensor]
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
@@ -54,10 +54,10 @@ class Session:
             out.update({f"{slot}.{n}": state[slot] for slot in _SLOTS})
         return out | {f"guard.{n}": t for n, t in self.guard.state().items()}
 
-    def snapshot(self) -> Tensors:
-        """Copies on the CPU of everything, the trunk kept aside included."""
-        out = {f"live.{n}": whole(t).detach().cpu().clone() for n, t in self.live().items()}
-        return out | {f"trunk.{n}": whole(t).cpu() for n, t in (self.trunk or {}).items()}
+    def state(self) -> Tensors:
+        """References to everything, the trunk kept aside included; sharded as it is."""
+        out = {f"live.{n}": t for n, t in self.live().items()}
+        return out | {f"trunk.{n}": t for n, t in (self.trunk or {}).items()}
 
     def restore(self, tensors: Tensors, *, segment: int, step: int) -> None:
         parts: dict[str, Tensors] = {"live": {}, "trunk": {}}

@@ -39,7 +39,7 @@ class Measured:
 def train(session: Session) -> Iterator[Stepped | Measured]:
     """Train from where the session stands to the end of its last cooldown.
 
-    Between two yields the session is consistent and may be saved (`session.snapshot()`).
+    Between two yields the session is consistent and may be saved (`session.state()`).
     """
     while (segment := session.here) is not None:
         if segment.kind == "branch" and session.trunk is None:

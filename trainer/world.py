@@ -2,15 +2,16 @@
 
     torchrun --nproc-per-node 2 -m trainer spec.yaml --data DIR --out DIR
 
-A process takes its slice of every batch, so the batch does not depend on how many there are. A
-checkpoint holds whole tensors, so neither does a resumed run. Alone, everything here does nothing.
+A process takes its slice of every batch, so the batch does not depend on how many there are. Any
+number of them reads a checkpoint that another number wrote (`trainer.checkpoint`), so neither does
+a resumed run. Alone, everything here does nothing.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 import torch
@@ -22,6 +23,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.models.lm import LM
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,19 @@ class World:
         said = torch.tensor(flags, dtype=torch.int32)
         dist.broadcast(said, src=0)
         return tuple(bool(f) for f in said.tolist())
+
+    def gather(self, value: _T) -> list[_T]:
+        """Everybody's value, by rank: small, picklable objects."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        if self.size > 1:
+            dist.barrier()
 
     def shard(self, model: LM) -> None:
         """Parameters, gradients and moments over all processes, block by block."""
@@ -94,19 +110,42 @@ def join_world(device: str) -> Iterator[World]:
     if size == 1:
         yield World()
         return
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    _take_device(device)
+    # Flags and names travel between processors also where tensors travel between GPUs.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
     try:
         yield World(rank=dist.get_rank(), size=size)
     finally:
         dist.destroy_process_group()
 
 
-def check_world(spec: RunSpec, world: World) -> None:
-    """Raises InputError where a batch cannot be divided equally."""
+def _take_device(device: str) -> None:
+    """One GPU for each process of this machine: "cuda" then means its own."""
+    if device.startswith("cuda"):
+        local, n = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if device != "cuda" or local >= n:
+            raise InputError(
+                f"device must be 'cuda' with one process for each of this machine's {n} GPUs; got "
+                f"{device!r} for process {local} (start at most {n} processes here)",
+                field="device",
+            )
+        torch.cuda.set_device(local)
+
+
+def check_world(spec: RunSpec, world: World, *, resumed: str = "") -> None:
+    """Raises InputError where a batch cannot be divided equally, or where the processes do not
+    find the same checkpoint."""
     n_windows = spec.batch_tokens // spec.model.context
     if n_windows % world.size:
         raise InputError(
             f"batch_tokens must divide among {world.size} processes; {spec.batch_tokens} tokens are "
             f"{n_windows} windows (start a number of processes that divides them)",
             field="batch_tokens",
+        )
+    found = world.gather(resumed)
+    if len(set(found)) > 1:
+        raise InputError(
+            f"the processes find different checkpoints, by rank: {found} (put the run's folder on a "
+            f"disk that all of them share)",
+            field="out",
         )

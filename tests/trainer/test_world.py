@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,39 +15,92 @@ from fitting.errors import InputError
 from trainer import checkpoint
 from trainer.job import run_job
 from trainer.result import Result, read_lines
-from trainer.world import World, check_world
+from trainer.world import World, check_world, join_world
 
 ROOT = Path(__file__).parents[2]
 
 
-def _torchrun(n, spec, data, out):
+# Saves every eight steps and dies where a crash is worst: all written, not yet renamed.
+DIES = """
+import json, os, signal, sys
+from pathlib import Path
+from trainer import checkpoint, job
+from trainer.config import RunSpec
+
+file, data, out = map(Path, sys.argv[1:])
+saved = checkpoint._publish
+
+def publish(part, path, manifest):
+    if manifest["segment"] == 1 and manifest["step"] == 96:
+        os.kill(os.getpid(), signal.SIGKILL)
+    saved(part, path, manifest)
+
+checkpoint._publish = publish
+job.run_job(out, RunSpec.from_dict(json.loads(file.read_text())), data, checkpoint_every_s=0)
+"""
+SAVED = ["step-0000-000000080", "step-0001-000000088", "step-0001-000000096.part"]
+
+
+def _start(n, spec, data, out, *what):
+    """What torchrun did with n processes of the trainer, or of another program."""
     file = out.with_suffix(".json")
     file.write_text(json.dumps(spec.to_dict()))
+    run = [*what, file, data, out] if what else \
+          ["-m", "trainer", file, "--data", data, "--out", out]  # fmt: skip
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
-               "--nproc-per-node", str(n), "-m", "trainer", str(file),
-               "--data", str(data), "--out", str(out)]  # fmt: skip
+               "--nproc-per-node", str(n), *map(str, run)]  # fmt: skip
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
-    done = subprocess.run(
+    return subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, timeout=250
     )
+
+
+def _torchrun(n, spec, data, out):
+    done = _start(n, spec, data, out)
     assert done.returncode == 0, done.stderr[:3000]
     return Result.load(out)
+
+
+def _are_one_run(folder, other):
+    """Equal but for sums taken in another order."""
+    a, b = Result.load(folder), Result.load(other)
+    assert (a.status, b.status) == ("finished", "finished")
+    for one, two in zip(a.measurements, b.measurements, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=2e-5)
+    lines = [[(p["step"], p["loss"]) for p in read_lines(f)] for f in (folder, other)]
+    np.testing.assert_allclose(*lines, rtol=2e-5)
 
 
 @pytest.mark.slow
 def test_two_processes_are_one_run_and_either_resumes_the_other(tmp_path, make_spec, corpus_dir):
     spec = make_spec()
-    alone = run_job(tmp_path / "alone", spec, corpus_dir)
+    run_job(tmp_path / "alone", spec, corpus_dir)
     both = tmp_path / "both"
     polls = iter(range(10**9))
     run_job(both, spec, corpus_dir, should_stop=lambda: next(polls) >= 2)  # stopped when alone
-    result = _torchrun(2, spec, corpus_dir, both)
-    assert result.status == "finished"
-    for a, b in zip(alone.measurements, result.measurements, strict=True):
-        assert b["loss"] == pytest.approx(a["loss"], rel=2e-5)  # sums in another order
-    theirs = [(p["step"], p["loss"]) for p in read_lines(both)]
-    ours = [(p["step"], p["loss"]) for p in read_lines(tmp_path / "alone")]
-    np.testing.assert_allclose(theirs, ours, rtol=2e-5)
+    _torchrun(2, spec, corpus_dir, both)
+    _are_one_run(tmp_path / "alone", both)
+
+
+@pytest.mark.slow
+def test_two_killed_processes_are_resumed_by_one_and_by_two(tmp_path, make_spec, corpus_dir):
+    # It dies within the first cooldown. At a usual rate noise would grow tenfold in 15 steps.
+    spec = make_spec(horizons=(100 * 64, 140 * 64), optimizer={"lr": 0.002})
+    one, two, alone, both = (tmp_path / n for n in ("one", "two", "alone", "both"))
+    (tmp_path / "dies.py").write_text(DIES)
+    died = _start(2, spec, corpus_dir, one, tmp_path / "dies.py")
+    assert "Signal 9 (SIGKILL)" in died.stderr, died.stderr[:3000]
+    assert [p.name for p in sorted((one / "checkpoints").iterdir())] == SAVED
+    shutil.copytree(one, two)
+
+    run_job(alone, spec, corpus_dir)
+    run_job(one, spec, corpus_dir)
+    _are_one_run(alone, one)
+
+    _torchrun(2, spec, corpus_dir, both)
+    _torchrun(2, spec, corpus_dir, two)
+    _are_one_run(alone, both)
+    assert Result.load(two).measurements == Result.load(both).measurements  # bit for bit
 
 
 def test_processes_share_a_batch_without_overlap():
@@ -69,7 +123,7 @@ def test_a_batch_that_does_not_divide_is_refused(make_spec):
     assert refused.value.field == "batch_tokens"
 
 
-def test_checkpoints_hold_whole_tensors(tmp_path, make_spec, corpus_dir):
+def test_a_checkpoint_of_one_process_holds_whole_tensors(tmp_path, make_spec, corpus_dir):
     spec = make_spec()
     run_job(tmp_path, spec, corpus_dir, should_stop=lambda: True)
     found = checkpoint.newest(
@@ -78,4 +132,23 @@ def test_checkpoints_hold_whole_tensors(tmp_path, make_spec, corpus_dir):
         data_fingerprint=spec.data.fingerprint,
     )
     assert found is not None
-    assert found.tensors["live.model.embed.weight"].shape == (256, 16)
+    assert found.load({})["live.model.embed.weight"].shape == (256, 16)
+
+
+def test_processes_that_find_different_checkpoints_are_refused(make_spec, monkeypatch):
+    monkeypatch.setattr(World, "gather", lambda _self, found: [found, ""])
+    with pytest.raises(
+        InputError, match=r"\['step-1', ''\] \(put the run's folder on a disk"
+    ) as no:
+        check_world(make_spec(), World(size=2), resumed="step-1")
+    assert no.value.field == "out"
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda"])
+def test_more_processes_than_gpus_are_refused(device, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    message = f"each of this machine's 1 GPUs; got '{device}' for process 1 "
+    with pytest.raises(InputError, match=message), join_world(device):
+        pass
