@@ -8,6 +8,8 @@ from typing import Any
 
 from fitting.costs.estimate import Estimate, estimate
 from fitting.costs.flops import train_flops
+from fitting.costs.small import core_speed
+from fitting.costs.tables import load_tables
 from fitting.errors import InputError
 from sweeper.points import Point, rows, run_spec
 from sweeper.spec import SweepSpec
@@ -107,12 +109,21 @@ def plan(spec: SweepSpec, manifest: Manifest) -> Plan:
     _check_tokens(runs, spec, manifest)
     for run in runs:
         validate(run.spec, manifest)
-    total = sum(run.spec.flops for run in runs)
+    total, device = sum(run.spec.flops for run in runs), priced_as(spec)
     made = Plan(
-        runs=runs, estimate=estimate(flops=total, device=priced_as(spec)), notes=tuple(notes)
+        runs=runs,
+        estimate=estimate(flops=total, device=device, **_speed(runs, device)),
+        notes=tuple(notes),
     )
     _check_limits(made, spec)
     return made
+
+
+def _speed(runs: tuple[PlannedRun, ...], device: str) -> dict[str, Any]:
+    """What the size of the runs tells of their speed, where it decides it."""
+    if device != CPU_DEVICE:
+        return {}
+    return core_speed([(r.spec.model.n_params, r.spec.flops) for r in runs], load_tables())
 
 
 def _runs(spec: SweepSpec, manifest: Manifest, notes: list[str]) -> list[PlannedRun]:

@@ -36,6 +36,7 @@ class Assumptions:
     # how fast: at most one of these
     measured_flop_s: float | None = None  # achieved 6ND FLOP/s of one device
     measured_flop_s_band: tuple[float, float] | None = None  # its low and high, `speed.band_of`
+    flop_s_source: str = ""  # where measured_flop_s comes from; empty: this device
     measured_mfu: float | None = None  # of the dense peak, in (0, 1]
     utilisation: str = "family"  # or "decomposed": steady MFU x goodput x campaign
     goodput: float | None = None  # share of wall time that trains; multiplies measured_mfu

@@ -80,7 +80,7 @@ def band_of(flop_s: float, runs: Sequence[tuple[float, float]]) -> tuple[float, 
 def _stated_flop_s(a: Assumptions, preset: Mapping[str, Any]) -> Figure | None:
     if a.measured_flop_s is not None:
         band = a.measured_flop_s_band
-        source = MEASURED + (SPREAD if band else "")
+        source = a.flop_s_source or MEASURED + (SPREAD if band else "")
         return leaf("achieved", a.measured_flop_s, "FLOP/s", band=band, source=source)
     if a.measured_mfu is None and a.utilisation == "family" and "flop_s" in preset:
         return leaf("achieved", preset["flop_s"], "FLOP/s", source=preset["source"])

@@ -2,6 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitting.costs.small import core_speed
+from fitting.costs.tables import load_tables
 from fitting.errors import InputError
 from sweeper.plan import plan
 from sweeper.spec import parse
@@ -68,7 +70,9 @@ def test_the_price_is_that_of_the_compute():
     price = p.price()
     assert price["flops"] == p.flops
     assert price["device"] == "cpu-core"
-    assert price["hours"] == pytest.approx(p.flops / 40e9 / 3600)  # the table's 40 GFLOP/s per core
+    runs = [(run.spec.model.n_params, run.spec.flops) for run in p.runs]
+    speed = core_speed(runs, load_tables())["measured_flop_s"]
+    assert price["hours"] == pytest.approx(p.flops / speed / 3600)
     assert 0 < price["usd"] < 1
     assert p.to_dict()["n_points"] == 4
 
