@@ -60,6 +60,30 @@ def test_the_command_refuses_a_file_that_is_no_spec(tmp_path, capsys):
     assert "run: missing key" in capsys.readouterr().err
 
 
+REFUSED = {
+    "device": ({}, "cuda:99", "device must be 'auto' or one of ['cpu'"),
+    "heads": (
+        {"d_head": 0, "n_head": 3},
+        "cpu",
+        "d_model must be a multiple of n_head; got 16 and 3 (give d_head, or a width such as 15)",
+    ),
+    "groups": ({"n_head": 2, "n_kv_head": 3}, "cpu", "a multiple of n_kv_head; got 2 and 3"),
+    "vocabulary": ({"vocab_size": 300}, "cpu", "must be the tokenizer's, 256; got 300"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_the_command_refuses_what_cannot_be_trained(make_spec, corpus_dir, tmp_path, capsys, case):
+    change, device, message = case
+    d = make_spec().to_dict()
+    d["model"] |= change
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(d))
+    args = ["--data", str(corpus_dir), "--out", str(tmp_path / "out"), "--device", device]
+    assert main([str(tmp_path / "spec.yaml"), *args]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_trains_a_spec(make_spec, corpus_dir, tmp_path, capsys):
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(make_spec().to_dict()))
     args = ["--data", str(corpus_dir), "--out", str(tmp_path / "out")]
