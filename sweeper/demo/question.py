@@ -48,7 +48,7 @@ DEMO = Question(
     sizes=(18_000, 30_000, 52_000, 88_000, 150_000, 280_000),
     budgets=(1.2e11, 2.4e11, 4.8e11, 9.6e11),
     final_flops=9.6e12,
-    tokens_per_param=(1.0, 250.0),
+    tokens_per_param=(1.0, 150.0),
     context=64,
     recipe=(("batch_tokens", 512),),
 )
