@@ -11,10 +11,8 @@ from pathlib import Path
 import torch
 
 from fitting.errors import InputError
-from trainer.data.manifest import Manifest
-from trainer.data.tokenize import load_tokenizer
 from trainer.models.lm import LM
-from trainer.weights import load_model
+from trainer.weights import open_run
 
 
 @torch.no_grad()
@@ -46,13 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _continue(args: argparse.Namespace) -> str:
+    if args.tokens < 1:
+        raise InputError(f"tokens must be at least 1; got {args.tokens}", field="tokens")
     if args.temperature < 0:
         raise InputError(f"temperature must be >= 0; got {args.temperature}", field="temperature")
-    model, spec = load_model(args.run)
-    manifest = Manifest.load(args.data)
-    if manifest.fingerprint != spec.data.fingerprint:
-        raise InputError(f"{args.data} is not the corpus of {args.run}", field="data")
-    tokenizer = load_tokenizer(args.data, manifest.tokenizer)
+    model, tokenizer = open_run(args.run, args.data)
     prompt = tokenizer.encode([args.prompt.encode()])[0][:-1].tolist()  # without the end
     ids = sample(model, prompt, n_tokens=args.tokens, temperature=args.temperature, seed=args.seed)
     return str(args.prompt) + tokenizer.decode(ids)

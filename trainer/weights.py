@@ -13,6 +13,8 @@ from torch import Tensor
 
 from fitting.errors import InputError
 from trainer.config import RunSpec
+from trainer.data.manifest import Manifest
+from trainer.data.tokenize import Tokenizer, load_tokenizer
 from trainer.models.lm import LM, build
 
 FILE = "model.safetensors"
@@ -45,3 +47,20 @@ def load_model(folder: Path, *, device: str = "cpu") -> tuple[LM, RunSpec]:
         for name, p in model.named_parameters():
             p.copy_(weights[name])
     return model.to(device).eval(), spec
+
+
+def open_run(folder: Path, data_dir: Path) -> tuple[LM, Tokenizer]:
+    """A finished run's model with the tokenizer of its corpus.
+
+    Raises:
+        InputError: the run is not finished, or the corpus is not the one it was trained on.
+    """
+    model, spec = load_model(folder)
+    manifest = Manifest.load(data_dir)
+    if manifest.fingerprint != spec.data.fingerprint:
+        raise InputError(
+            f"data must be the corpus of {folder}, {spec.data.fingerprint[:12]}…; {data_dir} is "
+            f"{manifest.fingerprint[:12]}… (give the corpus that the run was trained on)",
+            field="data",
+        )
+    return model, load_tokenizer(data_dir, manifest.tokenizer)
