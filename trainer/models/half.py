@@ -30,7 +30,7 @@ class HalfAttention(torch.autograd.Function):
         return y_PTK
 
     @staticmethod
-    def backward(ctx: Any, dy_PTK: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy_PTK: Tensor) -> tuple[Tensor | None, ...]:
         """ds = p (dp - sum over K of dy y), p = e / sum; the division is in `share`."""
         q_PTK, k_PTK, v_PTK, e_PTT, sum_PT1, y_PTK = ctx.saved_tensors
         share_PTK = (dy_PTK / sum_PT1).to(q_PTK.dtype)
