@@ -1,11 +1,16 @@
-"""A trained model as a Hugging Face checkpoint: `config.json` and `model.safetensors`.
+"""A trained model as a Hugging Face checkpoint: `config.json`, `model.safetensors`, tokenizer.
+
+    python -m trainer.export RUN --data DIR --out FOLDER
 
 What CompleteP multiplies (branches, logits, attention) is folded into the weights, so the published
 classes give the same logits: transformer with SwiGLU as Qwen3 (with QK-norm) or Llama (without),
 GPT-2 as GPT2LMHeadModel. Squared ReLU, windows, LSTM and mixtures have no such class.
 """
 
+import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,9 @@ from torch import Tensor
 
 from fitting.costs.architecture import Architecture
 from fitting.errors import InputError
+from trainer.hf_tokenizer import write_tokenizer
 from trainer.models.lm import LM
+from trainer.weights import open_run
 
 Tensors = dict[str, Tensor]
 
@@ -161,3 +168,28 @@ def _gpt2_config(arch: Architecture) -> dict[str, Any]:
         "bos_token_id": 0,
         "eos_token_id": 0,
     }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 written, 2 bad input."""
+    args = _parser().parse_args(argv)
+    try:
+        model, tokenizer = open_run(args.run, args.data)
+        export(model, args.out)
+    except InputError as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    write_tokenizer(tokenizer, args.out, context=model.arch.context)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainer.export", description=__doc__)
+    parser.add_argument("run", type=Path, help="a finished run's folder")
+    parser.add_argument("--data", type=Path, required=True, help="its corpus")
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

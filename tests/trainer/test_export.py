@@ -8,8 +8,13 @@ from safetensors.torch import load_file
 from fitting.costs.architecture import Architecture
 from fitting.errors import InputError
 from trainer.config import OptimizerSpec
-from trainer.export import export
+from trainer.data.prepare import prepare
+from trainer.data.tokenize import Bytes, load_tokenizer
+from trainer.export import export, main
+from trainer.hf_tokenizer import write_tokenizer
+from trainer.job import run_job
 from trainer.models.lm import build
+from trainer.weights import load_model
 
 BASE = {"n_layer": 3, "d_model": 32, "n_head": 4, "vocab_size": 50, "context": 16}
 CASES = {
@@ -61,3 +66,37 @@ def test_a_model_without_a_published_class_is_refused(tmp_path, changes, message
     with pytest.raises(InputError, match=message):
         export(_model(changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_what_transformers_reads(tmp_path, make_spec, corpus_dir, capsys):
+    run_job(tmp_path / "run", make_spec(model={"mlp": "swiglu"}), corpus_dir)
+    args = [str(tmp_path / "run"), "--data", str(corpus_dir), "--out", str(tmp_path / "out")]
+    assert main(args) == 0
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    ids = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")("def f(x):").input_ids
+    assert ids == list(b"def f(x):")
+    ours, _ = load_model(tmp_path / "run")
+    x = torch.tensor([ids])
+    torch.testing.assert_close(theirs(x).logits, ours(x), atol=1e-4, rtol=1e-4)
+    assert main([str(tmp_path), *args[1:]]) == 2
+    assert "has not reached its last horizon" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bpe"])
+def test_exported_tokenizers_give_the_ids_of_training(tmp_path, corpus_dir, kind):
+    ours = Bytes()
+    if kind == "bpe":
+        prepare(tmp_path / "bpe", [corpus_dir.parent / "texts.jsonl"], tokenizer="bpe",
+                vocab_size=300, val_share=0.2)  # fmt: skip
+        ours = load_tokenizer(tmp_path / "bpe", "bpe")
+    write_tokenizer(ours, tmp_path, context=16)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in (
+        "def f(x):\n\treturn  x",
+        " naïve 日本 🙂 Ā\r\n",
+        "".join(map(chr, range(1, 256))),
+    ):
+        expected = ours.encode([text.encode()])[0][:-1].tolist()
+        assert theirs(text).input_ids == expected
+        assert theirs.decode(expected) == text
+    assert theirs.eos_token_id == 0
