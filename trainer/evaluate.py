@@ -1,15 +1,31 @@
-"""Loss on fixed held-out windows: nats/token, bits/byte, per domain, with its standard error."""
+"""Loss on fixed held-out windows: nats/token, bits/byte, per domain, with its standard error.
 
+    python -m trainer.evaluate RUN --data DIR [--tokens N]
+
+repeats the measurement of a finished run, with every figure for every domain; on more tokens, or on
+another corpus of the same tokenizer.
+"""
+
+import argparse
+import json
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fitting.errors import InputError
+from trainer.config import DataSpec
 from trainer.data.corpus import Corpus
-from trainer.execution import Execution
+from trainer.data.manifest import Manifest
+from trainer.execution import Execution, find_device
 from trainer.models.lm import LM
+from trainer.result import Result
+from trainer.weights import load_model
 
 EVAL_WINDOWS = 64  # at once
 
@@ -22,14 +38,41 @@ class Evaluation:
     by_domain: dict[str, float]  # nats/token
     n_tokens: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Raises OverflowError where the perplexity is beyond all numbers."""
+        return {
+            "loss": self.loss,
+            "loss_se": self.loss_se,
+            "perplexity": math.exp(self.loss),
+            "bits_per_byte": self.bits_per_byte,
+            "n_tokens": self.n_tokens,
+        }
 
-@torch.no_grad()
+
 def evaluate(model: LM, corpus: Corpus, execution: Execution, *, n_tokens: int) -> Evaluation:
     """Mean cross-entropy over the corpus's fixed windows, about n_tokens of them."""
-    parts = {
+    return _summary(corpus, _losses(model, corpus, execution, n_tokens))
+
+
+def evaluate_domains(
+    model: LM, corpus: Corpus, execution: Execution, *, n_tokens: int
+) -> dict[str, Evaluation]:
+    """The same, and each domain by itself; the whole is called "all"."""
+    parts = _losses(model, corpus, execution, n_tokens)
+    alone = {d: _summary(corpus, {d: part}) for d, part in parts.items()}
+    return {"all": _summary(corpus, parts), **alone}
+
+
+@torch.no_grad()
+def _losses(model: LM, corpus: Corpus, execution: Execution, n_tokens: int) -> dict[str, Tensor]:
+    """One value per window, (R,) for each domain."""
+    return {
         domain: torch.cat(list(_window_losses(model, torch.from_numpy(windows), execution)))
         for domain, windows in corpus.held_out(n_tokens)
     }
+
+
+def _summary(corpus: Corpus, parts: dict[str, Tensor]) -> Evaluation:
     loss_R = torch.cat(list(parts.values())).double()  # one value per window
     n_windows = len(loss_R)
     loss = loss_R.mean().item()
@@ -49,3 +92,66 @@ def _window_losses(model: LM, windows: Tensor, execution: Execution) -> Iterator
     for chunk in torch.split(windows, EVAL_WINDOWS):
         with execution.autocast():
             yield model.window_losses(chunk.to(execution.device)).cpu()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints JSON by domain. Exit code 0 done, 2 bad input."""
+    args = _parser().parse_args(argv)
+    try:
+        found = _evaluate_run(args.run, args.data, args.tokens, find_device(args.device))
+    except InputError as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    figures = {domain: e.to_dict() for domain, e in found.items()}
+    sys.stdout.write(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+    return 0
+
+
+def _evaluate_run(
+    folder: Path, data_dir: Path, n_tokens: int | None, device: str
+) -> dict[str, Evaluation]:
+    model, spec = load_model(folder, device=device)
+    if n_tokens is not None and n_tokens < spec.model.context:
+        raise InputError(
+            f"tokens must be at least the context, {spec.model.context}; got {n_tokens}",
+            field="tokens",
+        )
+    manifest = Manifest.load(data_dir)
+    own = manifest.fingerprint == spec.data.fingerprint
+    if not own:
+        _check_tokenizer(folder, manifest)
+    data = spec.data if own else DataSpec(fingerprint=manifest.fingerprint)
+    corpus = Corpus(data_dir, data, context=spec.model.context)
+    execution = Execution(device=device, precision="fp32", compiled=False)
+    return evaluate_domains(model, corpus, execution, n_tokens=n_tokens or spec.eval_tokens)
+
+
+def _check_tokenizer(folder: Path, manifest: Manifest) -> None:
+    """Of another corpus: it must give the model the ids it knows."""
+    result = Result.load(folder)
+    known = result.measurements[-1]["tokenizer_fingerprint"] if result else ""
+    if known != manifest.tokenizer_fingerprint:
+        raise InputError(
+            f"data must have the tokenizer of {folder}, {known[:12] or 'unknown'}; got "
+            f"{manifest.tokenizer_fingerprint[:12]} (give a corpus prepared with the same one)",
+            field="data",
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, help="a finished run's folder")
+    parser.add_argument("--data", type=Path, required=True, help="a prepared corpus")
+    parser.add_argument(
+        "--tokens", type=int, help="held-out tokens; default: the run's eval_tokens"
+    )
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
