@@ -1,4 +1,7 @@
-"""Starts `isoflop up` as its own process and waits until it answers."""
+"""Starts `isoflop up` as its own process and waits until it answers.
+
+A service that a killed demo left behind on the same home is taken over instead of started again.
+"""
 
 import os
 import subprocess
@@ -11,7 +14,9 @@ from pathlib import Path
 import httpx2
 
 from fitting.errors import InputError
+from store.settings import load_settings
 from sweeper.client import Client
+from sweeper.supervisor import down
 
 START_S = 90.0
 STOP_S = 40.0
@@ -20,6 +25,19 @@ STOP_S = 40.0
 @contextmanager
 def running(home: Path) -> Iterator[Client]:
     """A client of a service on `home`; the service is stopped in order when the block ends."""
+    left_behind = (home / "service.json").is_file() and _answers(home)
+    process = None if left_behind else _start(home)
+    try:
+        with Client(home=home) as client:
+            yield client
+    finally:
+        if process is None:
+            down(load_settings(home), wait_s=STOP_S)
+        else:
+            _stop(process)
+
+
+def _start(home: Path) -> subprocess.Popen[bytes]:
     log = home / "service.log"
     (home / "service.json").unlink(missing_ok=True)  # a stale one would name a dead port
     with log.open("ab") as out:
@@ -33,10 +51,10 @@ def running(home: Path) -> Iterator[Client]:
         )
     try:
         _wait(process, home, log)
-        with Client(home=home) as client:
-            yield client
-    finally:
+    except BaseException:
         _stop(process)
+        raise
+    return process
 
 
 def _wait(process: subprocess.Popen[bytes], home: Path, log: Path) -> None:

@@ -13,6 +13,7 @@ from fitting.errors import InputError
 from store.settings import Settings
 from sweeper import files
 from sweeper.client import Client
+from sweeper.demo.service import running
 from sweeper.supervisor import Child, down, listening
 from tests.sweeper.test_faults import wait_for
 from trainer.data.prepare import prepare
@@ -29,6 +30,27 @@ def home(tmp_path):
 
 def service(home):
     return files.read_json(home / "service.json") or {}
+
+
+@pytest.mark.slow
+def test_a_demo_takes_over_the_service_that_a_killed_one_left_behind(home):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sweeper.cli", "up", "--port", "0", "--executor", "process",
+         "--home", str(home)],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"ISOFLOP_DATABASE_URL": ""},
+    )  # fmt: skip
+    try:
+        wait_for(lambda: service(home), limit_s=60)
+        with Client(home=home) as client:
+            wait_for(lambda: ready(client), limit_s=60)
+        before = service(home)
+        with running(home) as client:
+            assert client.ready()
+            assert service(home) == before
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
 
 
 @pytest.mark.slow
