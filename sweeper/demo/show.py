@@ -55,10 +55,11 @@ def corpus(manifest: Json, took_s: float) -> None:
 
 
 def plan(price: Json) -> None:
+    hours = price["figures"]["device_hours"]
     line(
         f"{price['n_runs']} runs give {price['n_points']} measurements: {price['flops']:.3g} FLOP, "
-        f"{price['hours']:.2g} core-hours, ${price['usd']:.2g}, {price['energy_kwh']:.2g} kWh, "
-        f"{1e6 * price['tco2e']:.2g} g CO2e"
+        f"{price['hours']:.2g} core-hours ({hours['low']:.2g} to {hours['high']:.2g}), "
+        f"${price['usd']:.2g}, {price['energy_kwh']:.2g} kWh, {1e6 * price['tco2e']:.2g} g CO2e"
     )
     left_out = sum(note.startswith("left out") for note in price["notes"])
     if left_out:
