@@ -32,16 +32,22 @@ def service(home):
     return files.read_json(home / "service.json") or {}
 
 
-@pytest.mark.slow
-def test_a_demo_takes_over_the_service_that_a_killed_one_left_behind(home):
+def started(home):
+    """`isoflop up` in a process of its own, once it has said where it is."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sweeper.cli", "up", "--port", "0", "--executor", "process",
          "--home", str(home)],
         stdout=subprocess.DEVNULL,
         env=os.environ | {"ISOFLOP_DATABASE_URL": ""},
     )  # fmt: skip
+    wait_for(lambda: service(home), limit_s=60)
+    return process
+
+
+@pytest.mark.slow
+def test_a_demo_takes_over_the_service_that_a_killed_one_left_behind(home):
+    process = started(home)
     try:
-        wait_for(lambda: service(home), limit_s=60)
         with Client(home=home) as client:
             wait_for(lambda: ready(client), limit_s=60)
         before = service(home)
@@ -56,14 +62,8 @@ def test_a_demo_takes_over_the_service_that_a_killed_one_left_behind(home):
 @pytest.mark.slow
 def test_a_service_killed_in_parts_finishes_its_sweep_on_the_same_port(home):
     settings = Settings(home=home)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sweeper.cli", "up", "--port", "0", "--executor", "process",
-         "--home", str(home)],
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"ISOFLOP_DATABASE_URL": ""},
-    )  # fmt: skip
+    process = started(home)
     try:
-        wait_for(lambda: service(home), limit_s=60)
         first = service(home)
         with Client(first["url"]) as client:
             wait_for(lambda: ready(client), limit_s=60)
