@@ -1,7 +1,8 @@
 """Was a benchmark in the training data? `python -m trainer.contamination RUN --data DIR --examples FILE`
 
 A list of examples can be read in any order, but it is published in one. A model that likes the
-published order better than shuffled ones has seen the list; one that has not cannot know it.
+published order better than shuffled ones has seen the list; one that has not cannot know it, as
+long as the order means nothing: of lines of one story every model prefers the order told.
 Oren et al. 2023, "Proving test set contamination in black-box language models", arXiv:2310.17623,
 section 3.2: the list is cut into shards, each compared with its own shuffles. Instead of their
 t-test the shards' orders are drawn again at random, which is exact for few shards too.

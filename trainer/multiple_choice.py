@@ -35,7 +35,8 @@ def evaluate_tasks(
         limit: questions of each task; None: all.
 
     Raises:
-        InputError: the extra is not installed, no checkpoint lies in `folder`, or a task is unknown.
+        InputError: the extra is not installed, no checkpoint lies in `folder`, or a task is
+            unknown or cannot be read.
     """
     _check(folder, n_shots, limit)
     from lm_eval import simple_evaluate  # noqa: PLC0415  the extra `eval`
@@ -49,16 +50,23 @@ def evaluate_tasks(
             f"(list them with `lm-eval ls tasks`, or give --task-dir)",
             field="tasks",
         )
-    found = simple_evaluate(
-        model="hf",
-        model_args={"pretrained": str(folder), "dtype": "float32"},
-        tasks=list(tasks),
-        num_fewshot=n_shots,
-        limit=limit,
-        device=device,
-        task_manager=manager,
-        log_samples=False,
-    )
+    try:
+        found = simple_evaluate(
+            model="hf",
+            model_args={"pretrained": str(folder), "dtype": "float32"},
+            tasks=list(tasks),
+            num_fewshot=n_shots,
+            limit=limit,
+            device=device,
+            task_manager=manager,
+            log_samples=False,
+        )
+    except OSError as e:
+        raise InputError(
+            f"tasks {', '.join(tasks)} could not be read: {e} (published tasks download their "
+            f"questions: run where the network allows, or give --task-dir)",
+            field="tasks",
+        ) from e
     return {t: _metrics(found["results"][t], found["n-samples"][t]) for t in tasks}
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_without_the_extra_the_remedy_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("trainer.multiple_choice.find_spec", lambda _name: None)
     assert main([str(tmp_path), "--tasks", "piqa"]) == 2
     assert "not installed (pip install 'isoflop[eval]')" in capsys.readouterr().err
+
+
+def test_questions_out_of_reach_are_a_sentence(tmp_path, model, monkeypatch):
+    def simple_evaluate(**_how):
+        raise ConnectionError("Couldn't reach 'baber/piqa'")
+
+    manager = SimpleNamespace(all_tasks=["piqa"])
+    tasks = SimpleNamespace(TaskManager=lambda **_how: manager)
+    monkeypatch.setitem(sys.modules, "lm_eval", SimpleNamespace(simple_evaluate=simple_evaluate))
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", tasks)
+    monkeypatch.setattr("trainer.multiple_choice.find_spec", lambda name: name)
+    message = (
+        r"tasks piqa could not be read: Couldn't reach 'baber/piqa' \(published tasks download"
+    )
+    with pytest.raises(InputError, match=message):
+        evaluate_tasks(tmp_path / "model", ["piqa"])
 
 
 @pytest.mark.parametrize(
