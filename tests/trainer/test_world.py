@@ -71,9 +71,14 @@ def _are_one_run(folder, other):
     np.testing.assert_allclose(*lines, rtol=2e-5)
 
 
+# Its load balancing is a product of two means over the batch, which processes must share.
+EXPERTS = {"model": {"family": "moe", "n_expert": 4, "top_k": 2}, "optimizer": {"lr": 0.002}}
+
+
 @pytest.mark.slow
-def test_two_processes_are_one_run_and_either_resumes_the_other(tmp_path, make_spec, corpus_dir):
-    spec = make_spec()
+@pytest.mark.parametrize("changes", [{}, EXPERTS], ids=["transformer", "moe"])
+def test_two_processes_are_one_run_and_resume_ones(tmp_path, make_spec, corpus_dir, changes):
+    spec = make_spec(**changes)
     run_job(tmp_path / "alone", spec, corpus_dir)
     both = tmp_path / "both"
     polls = iter(range(10**9))

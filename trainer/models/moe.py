@@ -5,6 +5,7 @@ the auxiliary loss of Fedus et al. 2021 (arXiv:2101.03961, eq. 4).
 """
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
@@ -37,11 +38,16 @@ class Experts(nn.Module):
         return y_ND.view_as(x_BTD), self._balance(share_NE, chosen_NK)
 
     def _balance(self, share_NE: Tensor, chosen_NK: Tensor) -> Tensor:
-        """1 when experts are used evenly, more otherwise."""
+        """1 when experts are used evenly, more otherwise. Of several processes, whose losses are
+        averaged, each counts the use in all: so their mean is the whole batch's."""
         used_E = torch.zeros(self.n_expert, device=share_NE.device).index_add(
             0, chosen_NK.flatten(), torch.ones(chosen_NK.numel(), device=share_NE.device)
         )
-        return self.n_expert * (used_E / chosen_NK.numel() * share_NE.mean(0)).sum()
+        used_E = used_E / chosen_NK.numel()
+        if self.training and dist.is_initialized():
+            dist.all_reduce(used_E)
+            used_E = used_E / dist.get_world_size()
+        return self.n_expert * (used_E * share_NE.mean(0)).sum()
 
 
 class Block(nn.Module):
