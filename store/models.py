@@ -113,7 +113,7 @@ class Attempt(Base):
     state: Mapped[AttemptState] = mapped_column(word_column(AttemptState))
     reason: Mapped[str | None]
     device: Mapped[str | None] = mapped_column(String(100))
-    n_devices: Mapped[int | None]  # cores or GPUs it held
+    n_devices: Mapped[int | None]  # cores or GPUs it holds; once over, cores it used
     train_seconds: Mapped[float | None] = mapped_column(Finite)  # the run's, on its last attempt
     energy_kwh: Mapped[float | None] = mapped_column(Finite)  # measured; null: no meter
     energy_source: Mapped[str | None] = mapped_column(String(100))  # "nvml: one GPU board"

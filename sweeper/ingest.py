@@ -98,6 +98,9 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
         return
     measured(session, run, points)
     attempt.train_seconds = curves.finite_or_none(ended.get("train_seconds"))  # of all attempts
+    if ended.get("device") == "cpu" and ended.get("n_threads"):
+        # It was given all cores and chose how many pay: the others were idle, not used.
+        attempt.n_devices = min(attempt.n_devices or 1, int(ended["n_threads"]))
     if status == "finished":
         run.n_tokens_done = run.n_tokens
         run.last_loss = curves.finite_or_none(points[-1]["loss"])

@@ -54,7 +54,7 @@ def launched(engine, settings, recommendation_id, **how):
         return as_dict(made, session.get_one(Run, made.run_id))
 
 
-def end(engine, run_id, loss=1.99, energy=None):
+def end(engine, run_id, loss=1.99, energy=None, **how):
     with writing(engine) as session:
         run = session.get_one(Run, run_id)
         attempt = transitions.claim(session, run, worker="w", n_devices=2)
@@ -62,7 +62,7 @@ def end(engine, run_id, loss=1.99, energy=None):
             "n_params": run.n_params, "n_tokens": run.n_tokens, "loss": loss, "flops": run.flops,
         }  # fmt: skip
         ended = {"status": "finished", "measurements": [point], "train_seconds": 1800.0}
-        ended["energy"] = energy
+        ended |= {"energy": energy, **how}
         ingest.conclude(session, run, attempt, ended)
 
 
@@ -94,6 +94,17 @@ def test_the_outcome_is_set_beside_the_forecast(engine, settings, recommend):
     assert outcome["seal_intact"] is True
     assert after["forecast"] == made["forecast"]
     assert after["forecast_sha256"] == sha256(canonical(after["forecast"]))
+
+
+@pytest.mark.parametrize(("n_threads", "hours"), [(1, 0.5), (2, 1.0), (8, 1.0)])
+def test_cores_that_a_run_was_given_and_did_not_use_are_not_charged(
+    engine, settings, recommend, n_threads, hours
+):
+    made = launched(engine, settings, recommend())
+    end(engine, made["run_id"], device="cpu", n_threads=n_threads)
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+    assert outcome["cost"]["device_hours"] == pytest.approx(hours)
 
 
 def test_measured_energy_stands_beside_the_estimate(engine, settings, recommend):
