@@ -92,7 +92,7 @@ class Dispatcher:
         self._patiently(self.adopt)
         while not should_stop():
             self._patiently(self.tick)
-            time.sleep(self.pace.poll_s)
+            self.executor.rest(self.pace.poll_s)
         if drain:
             self._patiently(self.drain)
 

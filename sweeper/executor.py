@@ -7,6 +7,7 @@ a worker leaves files in its run's folder (`sweeper.files`).
 
 import enum
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +97,10 @@ class Executor(Protocol):
 
     def reap(self, live: Collection[str]) -> list[str]:
         """Kill whatever executes a job whose name is not in `live`; returns the names."""
+
+    def rest(self, seconds: float) -> None:
+        """Wait so long, or less where it is known at once that a job has ended."""
+        time.sleep(seconds)
 
     def slots(self) -> Need:
         """All there is, used or not."""

@@ -36,6 +36,7 @@ from sweeper.worker import run_attempt
 
 ANSWER_S = 5.0  # a question not answered by then: UNKNOWN
 KILL_WAIT_S = 5.0
+REST_S = 0.02
 
 
 class Worker:
@@ -228,6 +229,15 @@ class RayExecutor(Executor):
         for worker, _ in orphans:
             self._drop(worker)
         return [job for _, job in orphans]
+
+    def rest(self, seconds: float) -> None:
+        """A worker whose run has ended is not left idle until the next look."""
+        refs = [m.ref for m in self.pool.values() if m.ref is not None]
+        time.sleep(min(seconds, REST_S))  # an end that cannot be read yet must not make this spin
+        if refs:
+            ray.wait(refs, timeout=max(0.0, seconds - REST_S))
+        else:
+            time.sleep(max(0.0, seconds - REST_S))
 
     def slots(self) -> Need:
         return Need(n_cpus=self.n_cpus, n_gpus=self.n_gpus)

@@ -1,0 +1,28 @@
+"""Between two looks the dispatcher rests; no cluster is needed to see for how long."""
+
+import time
+
+from sweeper import ray_actors
+from sweeper.executor import Need
+from sweeper.ray_actors import Member, RayExecutor
+
+
+def executor(*refs):
+    pool = {f"w{i}": Member(handle=None, need=Need(), ref=ref) for i, ref in enumerate(refs)}
+    return RayExecutor(n_cpus=2, n_gpus=0, head_lives=lambda: True, pool=pool)
+
+
+def test_a_run_that_ends_ends_the_rest(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ray_actors.ray, "wait", lambda refs, timeout: asked.append((refs, timeout)))
+    started = time.monotonic()
+    executor("call", None).rest(60.0)
+    assert asked == [(["call"], 60.0 - ray_actors.REST_S)]
+    assert time.monotonic() - started < 30
+
+
+def test_with_nothing_under_way_it_rests_as_long_as_it_was_told(monkeypatch):
+    naps = []
+    monkeypatch.setattr(ray_actors.time, "sleep", naps.append)
+    executor(None).rest(0.2)
+    assert sum(naps) == 0.2
