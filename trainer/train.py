@@ -33,7 +33,7 @@ class Measured:
 
     horizon: int  # tokens
     evaluation: Evaluation
-    weights: dict[str, Tensor]  # of the cooled-down model, on the CPU
+    weights: dict[str, Tensor]  # of the cooled-down model, on the CPU; the first process's only
 
 
 def train(session: Session) -> Iterator[Stepped | Measured]:
@@ -96,8 +96,17 @@ def _measure(session: Session, segment: Segment) -> Measured:
     )
     session.model.train()
     session.world.reshard(session.model)
-    weights = {n: whole(p.detach()).cpu().clone() for n, p in session.model.named_parameters()}
-    return Measured(segment.horizon, evaluation, weights)
+    return Measured(segment.horizon, evaluation, _weights(session))
+
+
+def _weights(session: Session) -> dict[str, Tensor]:
+    """Gathered tensor by tensor; only the first process keeps them."""
+    out = {}
+    for name, p in session.model.named_parameters():
+        t = whole(p.detach())
+        if session.world.first:
+            out[name] = t.cpu().clone()
+    return out
 
 
 def _to_device(windows: object, device: str) -> Tensor:

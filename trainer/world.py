@@ -52,11 +52,12 @@ class World:
         return total / self.size
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """What the first process says: decisions from clocks and signals must be common."""
+        """What any process says: decisions from clocks and signals must be common, and a signal
+        may come to one machine only."""
         if self.size == 1:
             return flags
         said = torch.tensor(flags, dtype=torch.int32)
-        dist.broadcast(said, src=0)
+        dist.all_reduce(said, op=dist.ReduceOp.MAX)
         return tuple(bool(f) for f in said.tolist())
 
     def gather(self, value: _T) -> list[_T]:

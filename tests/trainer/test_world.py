@@ -108,6 +108,28 @@ def test_two_killed_processes_are_resumed_by_one_and_by_two(tmp_path, make_spec,
     assert Result.load(two).measurements == Result.load(both).measurements  # bit for bit
 
 
+# The machine of the second process is to go away.
+TOLD = """
+import json, os, sys
+from pathlib import Path
+from trainer.config import RunSpec
+from trainer.job import run_job
+
+file, data, out = map(Path, sys.argv[1:])
+told = os.environ["RANK"] == "1"
+run_job(out, RunSpec.from_dict(json.loads(file.read_text())), data, should_stop=lambda: told)
+"""
+
+
+@pytest.mark.slow
+def test_one_process_told_to_stop_stops_all_with_a_checkpoint(tmp_path, make_spec, corpus_dir):
+    (tmp_path / "told.py").write_text(TOLD)
+    done = _start(2, make_spec(), corpus_dir, tmp_path / "run", tmp_path / "told.py")
+    assert done.returncode == 0, done.stderr[:3000]
+    assert Result.load(tmp_path / "run").status == "stopped"
+    assert [p.name for p in (tmp_path / "run/checkpoints").iterdir()] == ["step-0000-000000008"]
+
+
 def test_processes_share_a_batch_without_overlap():
     windows = np.arange(12).reshape(6, 2)
     parts = [World(rank=r, size=3).slice(windows) for r in range(3)]
