@@ -102,3 +102,12 @@ def test_without_repetition_muennighoffs_law_is_the_additive_one():
 def test_an_unknown_law_is_named():
     with pytest.raises(InputError, match=r"law must be one of chinchilla, .*; got 'mystery'"):
         law_named("mystery")
+
+
+@EVERY
+def test_coefficients_stay_numbers_on_the_limits_of_the_search(law):
+    m = simulated.grid(n=5)
+    x = Points.of(m)
+    corners = law.bounds(x, np.log(m.loss))
+    for name, values in law.coefficients(corners, x.centre).items():
+        assert np.isfinite(values).all(), name
