@@ -27,14 +27,13 @@ from fitting.asked import (
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
 from fitting.checks import check_spread, without_repetition
-from fitting.errors import InputError, RefusalError
+from fitting.errors import InputError, Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band
 from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
 from fitting.rollout import Rollout
 from fitting.trust import cross_check, explain, roll_all, weigh
-from fitting.warnings import Note
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")

@@ -16,14 +16,13 @@ import numpy as np
 from fitting.approaches import TITLES, Approach, Name, scheme_for
 from fitting.bootstrap import interval
 from fitting.checks import EPOCHS_FREE
-from fitting.errors import RefusalError
+from fitting.errors import Note, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
 from fitting.recommendation import TOO_FAR
-from fitting.warnings import Note
 
 REPEATED = "muennighoff"
 N_GRID = 2001

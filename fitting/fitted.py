@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fitting.errors import Note
 from fitting.laws.protocol import ORIGIN, Array, Law, Points
 from fitting.laws.registry import law_named
-from fitting.warnings import Note
 
 KEPT_SAMPLES = 500  # of the bootstrap, in `Fit.to_dict`
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fitting.bootstrap import interval
 from fitting.checks import EPOCHS_FREE
-from fitting.errors import InputError, RefusalError
+from fitting.errors import InputError, Note, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
@@ -20,7 +20,6 @@ from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
 from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
 from fitting.rollout import Rollout, rollout, rollout_points
-from fitting.warnings import Note
 
 BAND = 0.02  # extra compute that counts as flat
 N_GRID = 2001

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fitting.warnings import Note
+from fitting.errors import Note
 
 Array = NDArray[np.float64]
 

@@ -6,11 +6,10 @@ import numpy as np
 
 from fitting.approaches import TITLES, Approach, Name, predictor
 from fitting.bootstrap import interval
-from fitting.errors import RefusalError
+from fitting.errors import Note, RefusalError
 from fitting.measurements import Measurements
 from fitting.recommendation import Z90
 from fitting.rollout import Rollout, rollout
-from fitting.warnings import Note
 
 NOISE = 2e-3  # of ln L: rollout errors below the scatter of single runs tell nothing
 NEGLIGIBLE = 0.05  # of the largest weight

@@ -1,8 +1,8 @@
 """What a person must know beside a number: a stable code and a sentence."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fitting.errors import Note
 from fitting.measurements import Array, Measurements
 from fitting.objectives import noise_delta
 
@@ -12,17 +12,6 @@ if TYPE_CHECKING:
 
 RIDGE = 1e3  # high / low of an interval
 NEARLY = 1.005  # of the best objective
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """`code` is for programs, `message` for people."""
-
-    code: str
-    message: str
-
-    def to_dict(self) -> dict[str, str]:
-        return {"code": self.code, "message": self.message}
 
 
 def fit_notes(fit: "Fit", m: Measurements, residuals: Array) -> tuple[Note, ...]:

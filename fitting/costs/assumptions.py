@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from fitting.costs.figures import Note, positive
+from fitting.costs.figures import positive
 from fitting.costs.rows import PRICE_KINDS, Device, as_date
 from fitting.costs.tables import Tables
-from fitting.errors import InputError
+from fitting.errors import InputError, Note
 
 _POSITIVE = ("measured_flop_s", "usd_per_device_h", "g_per_kwh", "power_w", "project_factor")
 _SHARES = ("measured_mfu", "goodput", "campaign")

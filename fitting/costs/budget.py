@@ -11,13 +11,13 @@ from typing import Any
 
 from fitting.costs.assumptions import Assumptions
 from fitting.costs.estimate import Estimate, estimate_with
-from fitting.costs.figures import Figure, Note
+from fitting.costs.figures import Figure
 from fitting.costs.invert import flops_for
 from fitting.costs.rates import Rates, resolve
 from fitting.costs.tables import Tables, load_tables
 from fitting.costs.units import EXAMPLES, normal, parse_amount
 from fitting.costs.workload import Workload
-from fitting.errors import InputError
+from fitting.errors import InputError, Note
 
 _KINDS = {
     "spot": "spot",

@@ -7,11 +7,11 @@ CO2e = E x intensity                                  water = E_IT x (WUE_on + P
 from dataclasses import dataclass
 
 from fitting.costs.assumptions import Assumptions
-from fitting.costs.figures import G_PER_T, KG_PER_T, W_PER_KW, Figure, Note, leaf, product
+from fitting.costs.figures import G_PER_T, KG_PER_T, W_PER_KW, Figure, leaf, product
 from fitting.costs.figures import total as add
 from fitting.costs.rows import Device, Grid
 from fitting.costs.tables import Tables
-from fitting.errors import InputError
+from fitting.errors import InputError, Note
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 from fitting.costs.architecture import Architecture
 from fitting.costs.assumptions import Assumptions
 from fitting.costs.energy import equivalences
-from fitting.costs.figures import S_PER_H, Figure, Note, leaf, product
+from fitting.costs.figures import S_PER_H, Figure, leaf, product
 from fitting.costs.flops import C_CONVENTION
 from fitting.costs.goodput import Goodput, young_daly
 from fitting.costs.memory import Memory, memory
@@ -14,6 +14,7 @@ from fitting.costs.rates import Rates, price, resolve
 from fitting.costs.tables import Tables
 from fitting.costs.thresholds import Crossing, thresholds
 from fitting.costs.workload import Workload, compute
+from fitting.errors import Note
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

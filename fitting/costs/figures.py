@@ -54,17 +54,6 @@ class Figure:
         return f"{self.name} {text(self.value)} {self.unit}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A warning: `code` is stable, `message` says what was assumed and how to do better."""
-
-    code: str
-    message: str
-
-    def to_dict(self) -> dict[str, str]:
-        return {"code": self.code, "message": self.message}
-
-
 def leaf(
     name: str,
     value: float,

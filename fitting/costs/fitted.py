@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fitting.costs.figures import Note
 from fitting.costs.published import Choice
+from fitting.errors import Note
 from fitting.fit import Fit
 from fitting.measurements import Measurements
 from fitting.recommend import recommend

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fitting.costs.assumptions import Assumptions
-from fitting.costs.figures import Figure, Note, leaf, product
+from fitting.costs.figures import Figure, leaf, product
 from fitting.costs.rows import Device, Price
 from fitting.costs.tables import Tables
-from fitting.errors import InputError
+from fitting.errors import InputError, Note
 
 FAR, ABSURD = 2.0, 20.0  # beyond the range of a kind's rows: warn, refuse
 

@@ -10,10 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fitting.costs.figures import Note
 from fitting.costs.flops import n_tokens_for
 from fitting.costs.tables import Tables, load_tables
-from fitting.errors import InputError, RefusalError
+from fitting.errors import InputError, Note, RefusalError
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _GRID, _REACH = 400, 25.0  # coarse search in ln N around the middle, then golden section

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from fitting.costs import energy as en
 from fitting.costs import money
 from fitting.costs.assumptions import Assumptions
-from fitting.costs.figures import H_PER_DAY, S_PER_H, Figure, Note, constant, leaf, product, total
+from fitting.costs.figures import H_PER_DAY, S_PER_H, Figure, constant, leaf, product, total
 from fitting.costs.rows import Device
 from fitting.costs.speed import Speed, speed
 from fitting.costs.tables import Tables, load_tables
+from fitting.errors import Note
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

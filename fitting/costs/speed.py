@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitting.costs.assumptions import Assumptions
-from fitting.costs.figures import Figure, Note, leaf, product
+from fitting.costs.figures import Figure, leaf, product
 from fitting.costs.rows import Device
 from fitting.costs.tables import Tables
-from fitting.errors import InputError
+from fitting.errors import InputError, Note
 
 LEAST_BAND = 1.1  # assumption: the same run on another day, at other loads of the machine
 MEASURED = "measured on this device"
