@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fitting.errors import InputError
 from sweeper.cli.common import OUT, print_json
 
 if TYPE_CHECKING:
     from sweeper.client import Client
 
 SpecFile = Annotated[Path, typer.Argument(help="A sweep in YAML or JSON.")]
+OptionalSpecFile = Annotated[Path | None, typer.Argument(help="A sweep in YAML or JSON.")]
 SweepId = Annotated[int, typer.Argument(min=1, help="Id of the sweep.")]
 Url = Annotated[str | None, typer.Option(help="The service [env: ISOFLOP_URL; else the home's]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
@@ -49,10 +51,33 @@ def connect(url: str | None) -> "Client":
     return Client(url)
 
 
-def plan(file: SpecFile, *, url: Url = None, as_json: AsJson = False) -> None:
-    """Runs, FLOPs, hours, money and CO2 of a sweep, before anything starts."""
+def plan(
+    file: OptionalSpecFile = None,
+    *,
+    design: Annotated[
+        Path | None, typer.Option(help="CSV of runs measured already: which should come next?")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="With --design: budget to be asked about [FLOP].")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Runs, FLOPs, hours, money and CO2 of a sweep, before anything starts.
+
+    With --design, `isoflop design` instead: what the runs so far tell, and the cheapest next ones.
+    """
+    from sweeper.cli.compare import design as show_design
     from sweeper.cli.sweep_view import show_plan
 
+    if design is not None and target is not None:
+        show_design(design, target=target, total=None, scatter=None, as_json=as_json)
+        return
+    if file is None or design is not None or target is not None:
+        raise InputError(
+            "plan wants a sweep's FILE, or --design RUNS.csv together with --target FLOP",
+            field="file" if file is None and design is None else "target",
+        )
     made = _plan(read_spec(file), url)
     print_json(made) if as_json else show_plan(made)
 

@@ -109,6 +109,20 @@ def test_predict_gives_an_interval_and_a_verdict(isoflop, runs):
     assert "nats/token" in isoflop("predict", runs, "--params", 1e9, "--tokens", 2e10, "--bootstrap", 20)[1]  # fmt: skip
 
 
+def test_plan_designs_the_next_runs_from_those_measured(isoflop, runs):
+    asked = ("--target", 3e20, "--json")
+    code, out, _ = isoflop("plan", "--design", runs, *asked)
+    assert code == 0
+    assert json.loads(out) == json.loads(isoflop("design", runs, *asked)[1])
+
+
+@pytest.mark.parametrize("arguments", [(), ("--design", "runs.csv"), ("--target", 1e20)])
+def test_a_plan_of_nothing_names_what_it_wants(isoflop, arguments):
+    code, _, err = isoflop("plan", *arguments)
+    assert code == 2
+    assert "plan wants a sweep's FILE, or --design RUNS.csv together with --target FLOP" in " ".join(err.split())  # fmt: skip
+
+
 def test_compare_and_design_answer(isoflop, runs, tmp_path):
     other = {**simulated.TRUTH, "E": 1.6}
     two = write(tmp_path / "b.csv", simulated.isoflops(noise=1e-3, coefficients=other).to_columns())
