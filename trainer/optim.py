@@ -63,9 +63,10 @@ class Guard:
         full = ~self.recent.isnan().any()
         limit = self.recent.mean() + GUARD_SIGMA * self.recent.std()
         skip = (full & (loss > limit)) | ~norm.isfinite()
-        index = self.cursor % GUARD_STEPS
-        kept = torch.where(skip, self.recent[index], loss.detach().float())
-        self.recent.index_copy_(0, index.reshape(1), kept.reshape(1))
+        index = (self.cursor % GUARD_STEPS).reshape(1)
+        before = self.recent.index_select(0, index)  # indexing by a 0-D tensor would wait for it
+        kept = torch.where(skip, before, loss.detach().float())
+        self.recent.index_copy_(0, index, kept)
         self.cursor += (~skip).to(torch.int64)
         self.n_skipped += skip.to(torch.int64)
         return skip.to(torch.float32)
