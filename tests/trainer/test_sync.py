@@ -38,5 +38,5 @@ def test_a_step_never_waits_for_the_device(make_spec, corpus_dir, model, precisi
 
 
 def test_the_watch_sees_a_wait():
-    with NoWaiting(), pytest.raises(AssertionError, match="_local_scalar_dense.default waits"):
+    with NoWaiting(), pytest.raises(AssertionError, match=r"_local_scalar_dense\.default waits"):
         torch.ones(()).item()
