@@ -31,7 +31,7 @@ lint: setup
 
 test: setup lint
 	./tests/install-browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m ""
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow and not ray and not browser and not postgres"
