@@ -32,6 +32,8 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
 
     import ray
 
+    from sweeper.executor import environment
+    from sweeper.ray_actors import runtime_env
     from sweeper.tune import search
     from trainer.config import DataSpec, RunSpec
     from trainer.data.manifest import Manifest
@@ -51,7 +53,12 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
         seed=seed,
     )
     with (
-        ray.init(address="local", include_dashboard=False, log_to_driver=False),
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            runtime_env=runtime_env(environment(n_threads=1)),
+        ),
         tempfile.TemporaryDirectory(prefix="isoflop-tune-") as storage,
     ):
         trials = search(

@@ -44,12 +44,15 @@ def test_a_search_without_values_is_refused(tmp_path):
 def test_ray_tune_stops_the_worse_rates_early(tmp_path):
     import ray
 
+    from sweeper.ray_actors import runtime_env
+
     (tmp_path / "text").mkdir()
     for i in range(60):
         (tmp_path / "text" / f"{i}.txt").write_text(f"line {i} of a small text\n" * 20)
     manifest = prepare(tmp_path / "corpus", [tmp_path / "text"], val_share=0.2)
     (tmp_path / "tune").mkdir()
-    with ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False):
+    with ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+                  runtime_env=runtime_env({})):  # fmt: skip
         trials = search(
             _spec(manifest.fingerprint),
             tmp_path / "corpus",
