@@ -26,12 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             device=args.device,
             compile=args.compile,
             recompute=args.recompute,
+            parts=args.parts,
             checkpoint_every_s=args.checkpoint_every,
         )
     except InputError as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
-    if os.environ.get("RANK", "0") == "0":  # the first of several under torchrun
+    # Of several under torchrun the first speaks, and whoever has run out of memory.
+    if os.environ.get("RANK", "0") == "0" or result.status == "oom":
         sys.stdout.write(json.dumps(result.to_dict(), indent=2) + "\n")
     return 0 if result.status == "finished" else 1
 
@@ -57,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="make activations again in the backward pass: less memory, more time, the same "
         "numbers; auto: where they would not fit",
+    )
+    parser.add_argument(
+        "--parts",
+        type=int,
+        help="take each batch in so many and add up their gradients; default: as few as fit",
     )
     parser.add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="default 60"

@@ -38,6 +38,7 @@ class Execution:
     compiled: bool
     n_threads: int = 1  # on a CPU; decided by `trainer.threads`
     recompute: bool = False  # activations, block by block; decided by `trainer.memory`
+    n_parts: int = 1  # a batch is taken in so many, gradients accumulated; likewise
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "fp32":
@@ -120,7 +121,10 @@ def choose_execution(
     if resumed:
         before = resumed["execution"]
         compiled = before["compiled"] and can_compile()
-        return Execution(device=where, precision=before["precision"], compiled=compiled)
+        n_parts = before.get("n_parts", 1)
+        return Execution(
+            device=where, precision=before["precision"], compiled=compiled, n_parts=n_parts
+        )
     precision = spec.precision if spec.precision != "auto" else probed_precision(where)
     compiled = (
         can_compile()

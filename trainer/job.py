@@ -20,7 +20,7 @@ from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
 from trainer.execution import Compile, Execution, choose_execution
 from trainer.measurement import code_hash, measurement
-from trainer.memory import Recompute, with_recompute
+from trainer.memory import Recompute, windows_of, with_parts, with_recompute
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
 from trainer.schedule import n_steps, segments
 from trainer.session import Session, open_session
@@ -42,25 +42,29 @@ def run_job(
     device: str = "auto",
     compile: Compile = "auto",  # noqa: A002
     recompute: Recompute = "auto",
+    parts: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_every_s: float = 60.0,
 ) -> Result:
     """Train `spec` on the corpus in `data_dir` to its end, or until told to stop.
 
     A finished or diverged result in `folder` is returned as it is; after lack of memory the next
-    call recomputes activations, once. SIGTERM and `should_stop` write a checkpoint and return
+    call recomputes activations, and those after it take the batch in eight times as many `parts`
+    (None: as few as fit), down to single windows. SIGTERM and `should_stop` write a checkpoint and return
     status "stopped"; the next call goes on from it, bit for bit.
 
     Raises:
         InputError: the spec, the corpus or the device cannot be meant, or the folder holds
             another run's checkpoint; nothing was allocated.
     """
-    done = Result.load(folder)
+    done, at_least = Result.load(folder), 1
     if done is not None and done.spec_hash == spec.fingerprint():
         if done.final:
             return done
         if recompute == "auto" and (done.recompute or done.status == "oom"):
             recompute = "always"
+        if done.status == "oom" and done.recompute:
+            at_least = 8 * done.n_parts
     manifest = Manifest.load(data_dir)
     validate(spec, manifest)
     found = checkpoint.newest(
@@ -73,12 +77,15 @@ def run_job(
     execution = with_threads(spec, execution, resumed=meta)
     with join_world(execution.device) as world, sigterm() as told:
         check_world(spec, world, resumed=found.path.name if found else "")
-        execution = with_recompute(spec, execution, recompute, n_processes=world.size)
+        n = world.size
+        execution = with_recompute(spec, execution, recompute, n_processes=n)
+        at_least = max(at_least, execution.n_parts)
+        execution = with_parts(spec, execution, parts, n_processes=n, at_least=at_least)
         folder.mkdir(parents=True, exist_ok=True)
         with using_threads(execution.n_threads):
             job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
             result = job.run(data_dir, found, world)
-        if world.first:
+        if world.first or result.status == "oom":  # the others then wait for this one in vain
             result.save(folder)
     return result
 
@@ -102,9 +109,10 @@ class Job:
         self.started = self.saved = time.monotonic()
         self.pace = Pace(spec.batch_tokens)
         self.session: Session | None = None
+        self.world = World()
 
     def run(self, data_dir: Path, found: Checkpoint | None, world: World) -> Result:
-        meta = found.meta if found else {}
+        meta, self.world = found.meta if found else {}, world
         self.measurements = list(meta.get("measurements", []))
         self.seconds_before = meta.get("seconds", 0.0)
         self.journal = Journal(self.folder, meta.get("journal"), active=world.first)
@@ -121,12 +129,19 @@ class Job:
                 raise
             return self._result("oom", self._oom_reason(e))
 
+    @property
+    def can_shrink(self) -> bool:
+        """Whether an attempt after this one could do with less memory."""
+        n_windows = windows_of(self.spec, self.world.size)
+        return not self.execution.recompute or self.execution.n_parts < n_windows
+
     def _oom_reason(self, e: BaseException) -> str:
-        remedy = (
-            "start more processes, or ask for a smaller batch or model"
-            if self.execution.recompute
-            else "the next attempt recomputes activations, which takes less"
-        )
+        if not self.execution.recompute:
+            remedy = "the next attempt recomputes activations, which takes less"
+        elif self.can_shrink:
+            remedy = "the next attempt takes the batch in more parts, which takes less"
+        else:
+            remedy = "start more processes, or ask for a smaller model"
         return f"out of memory on {self.execution.device}: {e}"[:400] + f" ({remedy})"
 
     def _loop(self, session: Session) -> tuple[Status, str]:
@@ -228,7 +243,10 @@ class Job:
             precision=self.execution.precision,
             compiled=self.execution.compiled,
             n_threads=self.execution.n_threads,
+            n_processes=self.world.size,
             recompute=self.execution.recompute,
+            n_parts=self.execution.n_parts,
+            can_shrink=self.can_shrink,
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),
             energy=self.energy.look(),

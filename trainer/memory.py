@@ -1,7 +1,9 @@
-"""Activations kept for the backward pass, or made again: time for memory, never other numbers.
+"""What a step does where memory is short: options of execution, not of the run.
 
-Chen et al. 2016 (arXiv:1604.06174), block by block: a block keeps its input only and runs forward
-twice, which costs a quarter to a third more time. An option of execution, not of the run.
+First activations are made again in the backward pass (Chen et al. 2016, arXiv:1604.06174): a block
+keeps its input only and runs forward twice, which costs a quarter to a third more time and changes
+no bit. Then the batch is taken in parts whose gradients add up: the same sums in another order
+(and experts are balanced within a part).
 """
 
 import os
@@ -13,12 +15,14 @@ from typing import Literal
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.execution import Execution
 from trainer.models.lm import LM
 
 Recompute = Literal["auto", "always", "never"]
 MAX_SHARE = 0.5  # of the free memory, for activations that are kept
+KEPT = 0.15  # of activations that are still kept where they are recomputed, at most: measured
 
 
 def with_recompute(
@@ -29,6 +33,44 @@ def with_recompute(
         needed = activation_bytes(spec, execution.device, n_processes=n_processes)
         return replace(execution, recompute=needed > MAX_SHARE * free_bytes(execution.device))
     return replace(execution, recompute=wanted == "always")
+
+
+def with_parts(
+    spec: RunSpec,
+    execution: Execution,
+    wanted: int | None,
+    *,
+    n_processes: int = 1,
+    at_least: int = 1,
+) -> Execution:
+    """None: as few as fit, and not fewer than `at_least`.
+
+    Raises:
+        InputError: the windows of a process do not divide into so many.
+    """
+    n_windows = windows_of(spec, n_processes)
+    if wanted is None:
+        needed = activation_bytes(spec, execution.device, n_processes=n_processes)
+        room = MAX_SHARE * free_bytes(execution.device)
+        fit = needed * KEPT / room if execution.recompute else 1.0
+        wanted = next((n for n in divisors(n_windows) if n >= max(fit, at_least)), n_windows)
+    if wanted < 1 or n_windows % wanted:
+        raise InputError(
+            f"parts must divide the {n_windows} windows that each process has of a batch; got "
+            f"{wanted} (one of {divisors(n_windows)})",
+            field="parts",
+        )
+    return replace(execution, n_parts=wanted)
+
+
+def windows_of(spec: RunSpec, n_processes: int) -> int:
+    """In a batch, of each process."""
+    return spec.batch_tokens // spec.model.context // n_processes
+
+
+def divisors(n: int) -> list[int]:
+    """From 1 to n."""
+    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 def recompute_blocks(model: LM) -> None:

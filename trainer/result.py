@@ -24,16 +24,19 @@ class Result:
     device: str
     precision: str
     compiled: bool
-    n_threads: int
+    n_threads: int  # of each process
     spec_hash: str
     code_hash: str
+    n_processes: int = 1  # that trained it together, on its last attempt
     recompute: bool = False  # whether activations were made again rather than kept
+    n_parts: int = 1  # that each batch was taken in
+    can_shrink: bool = False  # out of memory: another attempt would take less
     energy: dict[str, Any] | None = None  # this attempt's `trainer.energy.Reading`, where metered
 
     @property
     def final(self) -> bool:
         """Nothing would come of another attempt."""
-        again = self.status == "stopped" or (self.status == "oom" and not self.recompute)
+        again = self.status == "stopped" or (self.status == "oom" and self.can_shrink)
         return not again
 
     def to_dict(self) -> dict[str, Any]:

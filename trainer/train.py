@@ -5,7 +5,10 @@ Nothing in a step waits for the device: losses and norms are yielded as tensors.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -64,20 +67,27 @@ def _step(session: Session, segment: Segment) -> Stepped:
         seed=spec.seed,
         cooling_from=segment.first if segment.cools else None,
     )
-    with session.execution.autocast():
-        objective, loss = session.losses(
-            _to_device(session.world.slice(windows), session.execution.device)
-        )
-    objective.backward()  # type: ignore[no-untyped-call]
+    loss = _backward(session, session.world.slice(windows))
     norm = torch.nn.utils.clip_grad_norm_(
         session.model.parameters(), spec.optimizer.clip_norm, foreach=True
     )
     set_rate(session.optimizer, level)
-    loss, norm = session.world.mean(loss.detach()), whole(norm)
+    loss, norm = session.world.mean(loss), whole(norm)
     _update(session, session.guard.judge(loss, norm))
     session.optimizer.zero_grad()
     session.step += 1
     return Stepped(segment, session.step, loss, norm, level)
+
+
+def _backward(session: Session, windows: npt.NDArray[Any]) -> Tensor:
+    """Gradients of the mean over these windows, part by part; the mean loss, without gradient."""
+    n, losses = session.execution.n_parts, []
+    for part in np.split(windows, n):
+        with session.execution.autocast():
+            objective, loss = session.losses(_to_device(part, session.execution.device))
+        (objective / n if n > 1 else objective).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    return torch.stack(losses).mean() if n > 1 else losses[0]
 
 
 def _update(session: Session, skip: Tensor) -> None:

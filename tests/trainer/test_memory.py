@@ -12,11 +12,18 @@ import torch
 import yaml
 from torch.autograd.graph import saved_tensors_hooks
 
+from fitting.errors import InputError
 from trainer import memory
 from trainer.__main__ import main
 from trainer.execution import Execution, can_compile
 from trainer.job import run_job
-from trainer.memory import activation_bytes, free_bytes, recompute_blocks, with_recompute
+from trainer.memory import (
+    activation_bytes,
+    free_bytes,
+    recompute_blocks,
+    with_parts,
+    with_recompute,
+)
 from trainer.models.lm import build
 from trainer.result import Result, read_lines
 
@@ -100,6 +107,53 @@ def test_a_run_may_change_it_when_it_resumes(tmp_path, make_spec, corpus_dir):
     run_job(tmp_path / "parts", make_spec(), corpus_dir, should_stop=lambda: next(polls) > 2)
     parts = run_job(tmp_path / "parts", make_spec(), corpus_dir, recompute="always")
     assert parts.measurements == whole.measurements
+
+
+@pytest.mark.parametrize("changes", [v for k, v in FAMILIES.items() if k != "moe"])
+def test_a_batch_in_parts_is_the_same_batch(tmp_path, make_spec, corpus_dir, changes):
+    calm = {"lr": 1e-3}  # so that float noise is not magnified
+    spec = make_spec(model=changes, optimizer=calm, precision="fp32", horizons=(20 * 64,))
+    whole, parts = (
+        run_job(tmp_path / str(n), spec, corpus_dir, compile="never", parts=n) for n in (1, 4)
+    )
+    assert (whole.n_parts, parts.n_parts) == (1, 4)
+    loss = whole.measurements[0]["loss"]
+    assert parts.measurements[0]["loss"] == pytest.approx(loss, abs=1e-5)
+
+
+def test_a_resumed_run_takes_its_parts_as_before_bit_for_bit(tmp_path, make_spec, corpus_dir):
+    whole = run_job(tmp_path / "whole", make_spec(), corpus_dir, parts=2)
+    polls = iter(range(10**9))
+    stop = {"should_stop": lambda: next(polls) > 2}
+    run_job(tmp_path / "cut", make_spec(), corpus_dir, parts=2, **stop)
+    cut = run_job(tmp_path / "cut", make_spec(), corpus_dir)
+    assert cut.n_parts == 2
+    assert cut.measurements == whole.measurements
+
+
+def test_parts_are_as_few_as_fit(make_spec, monkeypatch):
+    spec = make_spec(batch_tokens=12 * 16, horizons=(40 * 12 * 16,))
+    short = replace(EAGER, recompute=True)
+    needed = memory.KEPT * activation_bytes(spec, "cpu")
+    assert with_parts(spec, EAGER, None).n_parts == 1
+    for share, n_parts in ((1.01, 1), (0.4, 3), (0.21, 6), (0.001, 12)):
+        monkeypatch.setattr(memory, "free_bytes", lambda _, s=share: s * needed / memory.MAX_SHARE)
+        assert with_parts(spec, short, None).n_parts == n_parts
+    assert with_parts(spec, short, None, n_processes=3).n_parts == 4
+    monkeypatch.undo()
+    assert with_parts(spec, short, None, at_least=8).n_parts == 12
+
+
+def test_parts_that_do_not_divide_are_refused_before_anything_is_written(
+    tmp_path, make_spec, corpus_dir
+):
+    with pytest.raises(InputError) as refused:
+        run_job(tmp_path / "out", make_spec(), corpus_dir, parts=3)
+    assert str(refused.value) == (
+        "parts must divide the 4 windows that each process has of a batch; got 3 (one of [1, 2, 4])"
+    )
+    assert refused.value.field == "parts"
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_takes_it(tmp_path, make_spec, corpus_dir):

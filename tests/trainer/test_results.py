@@ -86,7 +86,12 @@ def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch
         "takes less)"
     )
     again = run_job(tmp_path, make_spec(), corpus_dir)
-    assert (again.status, again.recompute) == ("oom", True)
-    assert again.reason.endswith("(start more processes, or ask for a smaller batch or model)")
+    assert (again.status, again.recompute, again.n_parts) == ("oom", True, 1)
+    assert again.reason.endswith(
+        "(the next attempt takes the batch in more parts, which takes less)"
+    )
+    last = run_job(tmp_path, make_spec(), corpus_dir)
+    assert (last.n_parts, last.can_shrink) == (4, False)  # single windows
+    assert last.reason.endswith("(start more processes, or ask for a smaller model)")
     monkeypatch.undo()
-    assert run_job(tmp_path, make_spec(), corpus_dir) == again  # nothing would come of a third
+    assert run_job(tmp_path, make_spec(), corpus_dir) == last  # nothing would come of a fourth
