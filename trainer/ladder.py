@@ -10,6 +10,7 @@ from fitting.costs.architecture import Architecture, Family, Mlp
 from fitting.errors import InputError
 
 MIN_PARAMS = 1_000
+MAX_PARAMS = 1e18  # a million times the largest model trained so far
 MOE_EXPERTS, MOE_TOP_K = 8, 2
 # (below this width, multiples of): what hardware likes, and fine steps for small models
 _GRID = ((16, 2), (32, 4), (256, 8), (2048, 64), (math.inf, 128))
@@ -34,12 +35,13 @@ def architecture_for(
         n_params: target N [params], at least 1,000 and more than an output head of width 4.
 
     Raises:
-        InputError: too small for this vocabulary.
+        InputError: too small for this vocabulary, or larger than anything.
     """
     floor = max(MIN_PARAMS, round(4.4 * vocab_size))
-    if not n_params >= floor or math.isinf(n_params):
+    if not floor <= n_params <= MAX_PARAMS:
         raise InputError(
-            f"n_params must be at least {floor} with vocab_size={vocab_size}; got {n_params:g}",
+            f"n_params must be at least {floor} with vocab_size={vocab_size}, and at most "
+            f"{MAX_PARAMS:g}; got {n_params:g}",
             field="n_params",
         )
     n_layer = 2 if family == "lstm" else round(n_layer_for(n_params))
@@ -112,7 +114,8 @@ def _shape(
 def _n_head(d_model: int) -> int:
     """Heads about 16 wide in tiny models, 64 from width 512 on, 128 from 2,048 on; even."""
     d_head = 16 if d_model < 128 else 32 if d_model < 512 else 64 if d_model < 2048 else 128
-    heads = [h for h in range(1, d_model) if d_model % h == 0 and d_model // h % 2 == 0]
+    low = [h for h in range(1, math.isqrt(d_model) + 1) if d_model % h == 0]
+    heads = [h for h in {*low, *(d_model // h for h in low)} if d_model // h % 2 == 0]
     return min(heads or [1], key=lambda h: abs(math.log(d_model / h / d_head)))
 
 
