@@ -67,6 +67,7 @@ class Run(Base):
     budgets: Mapped[list[Any]] = mapped_column(Json, default=list)  # [horizon, asked FLOP] pairs
     device: Mapped[str] = mapped_column(String(16), default="auto")  # auto, cpu, cuda
     n_cpus: Mapped[int] = mapped_column(default=1)
+    n_processes: Mapped[int | None]  # that train it together; null: as many as its machine suggests
     state: Mapped[RunState] = mapped_column(word_column(RunState), default=RunState.QUEUED)
     reason: Mapped[str | None]  # why it is where it is, for people
     n_failures: Mapped[int] = mapped_column(default=0)

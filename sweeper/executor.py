@@ -26,10 +26,11 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """What one worker occupies."""
+    """What one worker occupies, and how many processes train together on it."""
 
     n_cpus: int = 1
     n_gpus: int = 0
+    n_processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +104,7 @@ class Executor(Protocol):
         time.sleep(seconds)
 
     def slots(self) -> Need:
-        """All there is, used or not."""
+        """The most that one worker can get: all of the largest machine, used or not."""
 
     def close(self) -> None:
         """Let go; workers that run go on running."""

@@ -54,17 +54,18 @@ def done_file(folder: Path, attempt: int) -> Path:
 
 
 @contextlib.contextmanager
-def holding_lock(folder: Path, *, wait_s: float = 10.0) -> Iterator[bool]:
-    """Hold the folder's lock; False if another process holds it all the while."""
+def holding_lock(folder: Path, *, wait_s: float = 10.0) -> Iterator[int | None]:
+    """Hold the folder's lock, by a file descriptor; None if another process holds it all the
+    while. A child that inherits the descriptor holds the lock too."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         got = _lock(fd, time.monotonic() + wait_s)
         if got:
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield got
+        yield fd if got else None
     finally:
-        os.close(fd)  # frees the lock
+        os.close(fd)  # frees the lock, if no child has it
 
 
 def _lock(fd: int, until: float, kind: int = fcntl.LOCK_EX) -> bool:

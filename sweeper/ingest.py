@@ -72,6 +72,8 @@ def conclude(session: Session, run: Run, attempt: Attempt, ended: Line) -> None:
         _over(session, run, attempt, ended, points)
     elif status in ("stopped", "stale"):
         transitions.put_back(session, attempt, reason or "stopped")
+    elif status == "oom" and ended.get("can_shrink"):
+        transitions.put_back(session, attempt, reason or "out of memory")
     elif status == "oom":
         transitions.fail(session, attempt, reason or "out of memory")
     else:
@@ -100,7 +102,8 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
     attempt.train_seconds = curves.finite_or_none(ended.get("train_seconds"))  # of all attempts
     if ended.get("device") == "cpu" and ended.get("n_threads"):
         # It was given all cores and chose how many pay: the others were idle, not used.
-        attempt.n_devices = min(attempt.n_devices or 1, int(ended["n_threads"]))
+        used = int(ended["n_threads"]) * int(ended.get("n_processes") or 1)
+        attempt.n_devices = min(attempt.n_devices or 1, used)
     if status == "finished":
         run.n_tokens_done = run.n_tokens
         run.last_loss = curves.finite_or_none(points[-1]["loss"])

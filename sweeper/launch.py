@@ -38,18 +38,25 @@ def launch(
     *,
     max_epochs: float | None = None,
     n_cpus: int = ALL_CPUS,
+    n_processes: int | None = None,
 ) -> Launch:
     """Seal the forecast, then queue the final run, in the caller's transaction.
 
     The same recommendation again gives the same launch: sealed once, run once.
 
+    Args:
+        n_processes: that train it together on one machine; None: one for each GPU of the largest
+            machine, or one on CPUs.
+
     Raises:
-        InputError: the recommendation has no sweep behind it, or cannot be trained on its corpus.
+        InputError: the recommendation has no sweep behind it, or cannot be trained on its corpus,
+            or its batch does not divide among the processes.
         RefusalError: the very run was trained already, so that a forecast would know its outcome.
     """
     recommendation = get_recommendation(session, recommendation_id)
     asked = _sweep_spec(session, recommendation)
     spec = final_spec(settings, asked, recommendation, max_epochs=max_epochs)
+    _check_processes(spec, n_processes)
     run = add_run(
         session,
         spec,
@@ -58,13 +65,14 @@ def launch(
         device=asked.device,
         kind=RunKind.FINAL,
         n_cpus=n_cpus,
+        n_processes=n_processes,
     )
     known = launch_of_run(session, run.id)
     if known is not None:
         known.cancelled_at = None
         return known
     _refuse_known_outcome(run)
-    run.kind, run.n_cpus = RunKind.FINAL, n_cpus
+    run.kind, run.n_cpus, run.n_processes = RunKind.FINAL, n_cpus, n_processes
     return _seal(session, forecast(recommendation, run, asked), recommendation, run)
 
 
@@ -135,6 +143,16 @@ def forecast(recommendation: RecommendationRow, run: Run, asked: SweepSpec) -> d
 
 def _band(figure: dict[str, Any]) -> dict[str, float]:
     return {name: figure[name] for name in ("value", "low", "high")}
+
+
+def _check_processes(spec: RunSpec, n_processes: int | None) -> None:
+    windows = spec.batch_tokens // spec.model.context
+    if n_processes is not None and windows % n_processes:
+        raise InputError(
+            f"n_processes must divide the {windows} windows of a batch of {spec.batch_tokens} "
+            f"tokens; got {n_processes} (leave it out to have it chosen)",
+            field="n_processes",
+        )
 
 
 def _refuse_known_outcome(run: Run) -> None:

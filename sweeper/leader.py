@@ -31,7 +31,7 @@ def leading(
     folder.mkdir(parents=True, exist_ok=True)
     while not should_stop():
         with files.holding_lock(folder, wait_s=0.3) as alone_here:
-            if not alone_here:
+            if alone_here is None:
                 continue
             epoch = _lease(engine, _here(home), should_stop, ttl_s=ttl_s)
             yield epoch

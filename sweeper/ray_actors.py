@@ -80,8 +80,9 @@ class Member:
 class RayExecutor(Executor):
     """Call `connect` to make one."""
 
-    n_cpus: int
+    n_cpus: int  # of the whole cluster
     n_gpus: int
+    largest: Need  # of its machines: an actor lives on one
     head_lives: Callable[[], bool]
     pool: dict[str, Member] = field(default_factory=dict)
 
@@ -240,7 +241,7 @@ class RayExecutor(Executor):
             time.sleep(max(0.0, seconds - REST_S))
 
     def slots(self) -> Need:
-        return Need(n_cpus=self.n_cpus, n_gpus=self.n_gpus)
+        return self.largest
 
     def close(self) -> None:
         self.pool.clear()
@@ -260,8 +261,17 @@ def connect(
     )
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return RayExecutor(
-        n_cpus=int(total.get("CPU", 0)), n_gpus=int(total.get("GPU", 0)), head_lives=head_lives
+        n_cpus=int(total.get("CPU", 0)),
+        n_gpus=int(total.get("GPU", 0)),
+        largest=largest_of([n["Resources"] for n in ray.nodes() if n["Alive"]]),  # type: ignore[no-untyped-call]
+        head_lives=head_lives,
     )
+
+
+def largest_of(machines: Sequence[Mapping[str, float]]) -> Need:
+    """The machine with most GPUs, and of those with most cores."""
+    most = max(((m.get("GPU", 0), m.get("CPU", 0)) for m in machines), default=(0, 0))
+    return Need(n_gpus=int(most[0]), n_cpus=int(most[1]))
 
 
 def runtime_env(env_vars: dict[str, str], python: str = sys.executable) -> dict[str, Any]:

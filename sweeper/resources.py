@@ -1,9 +1,12 @@
 """How much of the machine a run gets."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from store.models import Run
+from store.states import RunKind
 from sweeper.executor import Need
 
 ALL_CPUS = 1_000_000  # as many as there are: what a final run asks for
@@ -18,10 +21,31 @@ def has_room(folder: Path) -> bool:
 
 
 def need_of(run: Run, slots: Need) -> Need:
-    """One core or one whole GPU for a point of a law; what it asked for, as far as there is, for a
-    final run. A GPU is never shared: runs are timed."""
-    on_gpu = run.device == "cuda" or (run.device == "auto" and slots.n_gpus > 0)
-    return Need(n_cpus=max(1, min(run.n_cpus, slots.n_cpus)), n_gpus=1 if on_gpu else 0)
+    """One core or one whole GPU for a point of a law. A final run gets the cores it asked for, as
+    far as there are, and on GPUs all of a machine's, a process for each, unless it asked for fewer.
+    A GPU is never shared: runs are timed."""
+    on_gpu = _on_gpu(run, slots)
+    n_cpus = max(1, min(run.n_cpus, slots.n_cpus))
+    auto = slots.n_gpus if on_gpu and run.kind is RunKind.FINAL else 1
+    n_processes = run.n_processes or _dividing(n_windows(run.spec), auto)
+    return Need(
+        n_cpus=min(max(n_cpus, n_processes), slots.n_cpus),
+        n_gpus=n_processes if on_gpu else 0,
+        n_processes=n_processes,
+    )
+
+
+def n_windows(spec: Mapping[str, Any]) -> int:
+    """In a batch: processes that train together share them equally."""
+    return int(spec["batch_tokens"] // spec["model"]["context"])
+
+
+def _dividing(windows: int, most: int) -> int:
+    return next(n for n in range(max(1, most), 0, -1) if windows % n == 0)
+
+
+def _on_gpu(run: Run, slots: Need) -> bool:
+    return run.device == "cuda" or (run.device == "auto" and slots.n_gpus > 0)
 
 
 def impossible(run: Run, slots: Need) -> str | None:
@@ -30,4 +54,10 @@ def impossible(run: Run, slots: Need) -> str | None:
         return "device is cuda and there is no GPU among the workers; submit it with device: auto"
     if slots.n_cpus < 1:
         return "there is no CPU among the workers"
+    n, kind = (slots.n_gpus, "GPUs") if _on_gpu(run, slots) else (slots.n_cpus, "cores")
+    if (run.n_processes or 1) > n:
+        return (
+            f"n_processes is {run.n_processes} and the largest machine has {n} {kind}; launch it "
+            f"with n_processes {n} or fewer"
+        )
     return None

@@ -103,7 +103,7 @@ def up(settings: Settings, how: Up) -> None:
     folder = settings.home / "up"
     folder.mkdir(parents=True, exist_ok=True)
     with files.holding_lock(folder, wait_s=1.0) as alone:
-        if not alone:
+        if alone is None:
             raise InputError(
                 f"a service of {settings.home} is up already (see {settings.service_file}); stop "
                 "it with `isoflop down`, or choose another home",

@@ -19,6 +19,7 @@ from fitting.errors import InputError
 from sweeper import files
 from sweeper.code import code_hash
 from sweeper.executor import Job
+from sweeper.together import run_together
 
 Ended = dict[str, Any]
 
@@ -29,20 +30,22 @@ def run_attempt(job: Job, *, should_stop: Callable[[], bool], loaded_code: str) 
     `loaded_code` is the hash of the code this process has imported.
     """
     folder = Path(job.folder)
-    with files.holding_lock(folder) as held:
+    with files.holding_lock(folder) as lock:
         if files.fence(folder) != job.attempt:
             return  # requeued while we were on the way
-        if not held:
+        if lock is None:
             ended: Ended = {"status": "error", "reason": "another process trains this run"}
         elif loaded_code != job.code_hash:
             ended = {"status": "stale", "reason": "the worker runs other code than was asked for"}
         else:
-            ended = _train(job, folder, should_stop)
+            ended = _train(job, folder, lock, should_stop)
         files.write_json(files.done_file(folder, job.attempt), {"attempt": job.attempt, **ended})
 
 
-def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Ended:
+def _train(job: Job, folder: Path, lock: int, should_stop: Callable[[], bool]) -> Ended:
     try:
+        if job.need.n_processes > 1:
+            return run_together(job, folder, lock, should_stop)
         run_job, spec = _payload(job)
         result = run_job(
             folder,

@@ -27,9 +27,12 @@ def recipe(model: Architecture, n_tokens: int) -> tuple[OptimizerSpec, ScheduleS
 
 
 def batch_tokens_for(n_tokens: float, context: int) -> int:
-    """Whole windows, nearest to the rule, at least one [tokens]."""
+    """Whole windows, nearest to the rule, at least one; from 64 on a multiple of eight, so that
+    large runs divide among the GPUs of a machine [tokens]."""
     wanted = min(MAX_BATCH_TOKENS, BATCH_TOKENS * (n_tokens / AT_TOKENS) ** BATCH_EXPONENT)
-    return max(1, round(wanted / context)) * context
+    n_windows = wanted / context
+    unit = 8 if n_windows >= 64 else 1
+    return max(1, round(n_windows / unit)) * unit * context
 
 
 def whole_steps(n_tokens: float, batch_tokens: int) -> int:

@@ -41,6 +41,13 @@ class LaunchIn(BaseModel):
     n_cpus: int | None = Field(
         default=None, ge=1, le=4096, description="Cores of the run; null: all"
     )
+    n_processes: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Processes that train it together on one machine; null: one for each GPU of "
+        "the largest machine, one on CPUs",
+    )
     max_epochs: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="How often a token may repeat"
     )

@@ -67,6 +67,10 @@ def launch(
     *,
     recommendation: Annotated[int, typer.Option(help="Id of the recommendation.")],
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores of the run; default: all.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="That train it together; default: one for each GPU, one on CPUs."),
+    ] = None,
     max_epochs: Annotated[
         float | None, typer.Option(help="How often a token may repeat; default: the sweep's.")
     ] = None,
@@ -75,7 +79,7 @@ def launch(
     as_json: AsJson = False,
 ) -> None:
     """Seal the forecast and queue the final run; the same recommendation again changes nothing."""
-    options = {"n_cpus": cpus, "max_epochs": max_epochs}
+    options = {"n_cpus": cpus, "n_processes": processes, "max_epochs": max_epochs}
     with connect(url) as client:
         made = client.launch(
             recommendation, key=key, **{k: v for k, v in options.items() if v is not None}

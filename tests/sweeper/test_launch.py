@@ -96,15 +96,32 @@ def test_the_outcome_is_set_beside_the_forecast(engine, settings, recommend):
     assert after["forecast_sha256"] == sha256(canonical(after["forecast"]))
 
 
-@pytest.mark.parametrize(("n_threads", "hours"), [(1, 0.5), (2, 1.0), (8, 1.0)])
+@pytest.mark.parametrize(
+    ("used", "hours"), [((1, 1), 0.5), ((2, 1), 1.0), ((1, 2), 1.0), ((8, 1), 1.0)]
+)
 def test_cores_that_a_run_was_given_and_did_not_use_are_not_charged(
-    engine, settings, recommend, n_threads, hours
+    engine, settings, recommend, used, hours
 ):
     made = launched(engine, settings, recommend())
-    end(engine, made["run_id"], device="cpu", n_threads=n_threads)
+    end(engine, made["run_id"], device="cpu", n_threads=used[0], n_processes=used[1])
     with reading(engine) as session:
         outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
     assert outcome["cost"]["device_hours"] == pytest.approx(hours)
+
+
+def test_processes_that_do_not_divide_the_batch_are_refused_and_nothing_is_queued(
+    engine, settings, recommend
+):
+    asked = recommend()
+    with reading(engine) as session:
+        before = len(list_runs(session))
+    with pytest.raises(InputError) as refused:
+        launched(engine, settings, asked, n_processes=1023)
+    assert refused.value.field == "n_processes"
+    assert "n_processes must divide the" in str(refused.value)
+    assert "got 1023 (leave it out to have it chosen)" in str(refused.value)
+    with reading(engine) as session:
+        assert len(list_runs(session)) == before
 
 
 def test_measured_energy_stands_beside_the_estimate(engine, settings, recommend):

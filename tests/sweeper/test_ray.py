@@ -11,7 +11,7 @@ import sqlalchemy
 
 from fitting.errors import InputError
 from store import measurements
-from store.engine import reading
+from store.engine import reading, writing
 from store.runs import attempts_of_run, list_runs
 from store.states import RunState
 from sweeper import files, ray_head
@@ -91,6 +91,26 @@ def test_a_sweep_survives_a_killed_dispatcher_and_a_killed_worker(
     dispatcher.process.terminate()
     assert dispatcher.process.wait(20) == 0
     _stopping_leaves_nothing(settings.home)
+
+
+def test_processes_that_train_one_run_together_die_with_their_actor_and_go_on(
+    ask, dispatcher, text
+):
+    recipe = TINY["recipe"] | {"batch_tokens": 512}
+    sweep_id = ask(**TINY | {"sizes": [4e3], "tokens": [4e5], "seeds": [0], "recipe": recipe})
+    with writing(dispatcher.engine) as session:
+        (run,) = list_runs(session, sweep_id=sweep_id)
+        run.n_cpus = run.n_processes = 2
+    dispatcher.start()
+    wait_for(lambda: running(dispatcher.settings, "checkpoints/step-*"), limit_s=120)
+    os.kill(running(dispatcher.settings)[0], signal.SIGKILL)
+    dispatcher.finish(sweep_id, limit_s=200)
+    result = files.read_json(dispatcher.settings.runs / str(run.id) / "result.json")
+    assert (result["status"], result["n_processes"]) == ("finished", 2)
+    with reading(dispatcher.engine) as session:
+        first, second = attempts_of_run(session, run.id)
+        assert (first.n_devices, second.n_devices) == (2, 2)
+        assert len(measurements.of_sweep(session, sweep_id)) == 1
 
 
 def _killed_is_as_uninterrupted(runs, points, attempts, text, settings):

@@ -43,9 +43,11 @@ def test_depths_are_those_of_known_models():
     assert n_layer_for(6.5e9) == pytest.approx(32, abs=1.5)  # Llama 7B
 
 
-@pytest.mark.parametrize("n_params", [10, float("nan"), float("inf")])
+@pytest.mark.parametrize("n_params", [10, 1e19, float("nan"), float("inf")])
 def test_a_size_without_a_shape_is_refused(n_params):
-    with pytest.raises(InputError, match="n_params must be at least 1126 with vocab_size=256; got"):
+    with pytest.raises(
+        InputError, match="n_params must be at least 1126 with vocab_size=256, and at"
+    ):
         architecture_for(n_params, vocab_size=256, context=128)
 
 
@@ -74,6 +76,13 @@ def test_the_rule_at_its_anchor():
     assert batch_tokens_for(2e6, 128) == 1024
     assert batch_tokens_for(1e30, 128) == 4_194_304
     assert batch_tokens_for(1, 128) == 128
+    assert batch_tokens_for(2e9, 2048) == 2048 * 7
+
+
+@given(sizes)
+def test_a_large_batch_divides_among_the_gpus_of_a_machine(n_tokens):
+    n_windows = batch_tokens_for(n_tokens, 128) // 128
+    assert n_windows < 64 or n_windows % 8 == 0
 
 
 def test_the_base_rate_is_one_for_all_shapes():
