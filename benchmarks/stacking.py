@@ -71,7 +71,7 @@ class Stack:
         self.grads.zero_()
 
 
-def tok_s(step: Callable[[], None], n_tokens: int, seconds: float) -> float:
+def tok_s(step: Callable[[], object], n_tokens: int, seconds: float) -> float:
     """By processor time, so that other work on the machine counts less; median step."""
     for _ in range(4):
         step()

@@ -37,7 +37,7 @@ LOOPS = {
 NANOGPT = "nanoGPT published: 124M, about 250 ms per .5M tokens on 8 A100 (its README)"
 
 
-def peer_step(shape: str, execution: Execution) -> Callable[[], None]:
+def peer_step(shape: str, execution: Execution) -> Callable[[], object]:
     arch, n_windows = SHAPES[shape]
     config = GPT2Config(
         vocab_size=arch.vocab_size, n_positions=arch.context, n_embd=arch.d_model,
@@ -76,7 +76,7 @@ def work(label: str, shape: str, device: str) -> None:
         print(n_windows * arch.context / seconds_per_step(step, device, float(line)), flush=True)
 
 
-def seconds_per_step(step: Callable[[], None], device: str, seconds: float) -> float:
+def seconds_per_step(step: Callable[[], object], device: str, seconds: float) -> float:
     n, started = 0, time.perf_counter()
     while n < 3 or time.perf_counter() - started < seconds:
         step()

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             compile=args.compile,
             recompute=args.recompute,
             parts=args.parts,
+            graph=args.graph,
             checkpoint_every_s=args.checkpoint_every,
         )
     except InputError as e:
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         "--parts",
         type=int,
         help="take each batch in so many and add up their gradients; default: as few as fit",
+    )
+    parser.add_argument(
+        "--graph", action="store_true", help="launch a whole step as one CUDA graph: small models"
     )
     parser.add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="default 60"

@@ -11,16 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
 from fitting.costs.architecture import Architecture
-from trainer.config import OptimizerSpec
-from trainer.execution import Execution, compile_if, find_device
-from trainer.models.lm import build
-from trainer.optim import Guard, make_optimizer
+from fitting.errors import InputError
+from trainer.config import DataSpec, OptimizerSpec, RunSpec
+from trainer.data.corpus import Corpus
+from trainer.execution import Execution, find_device
+from trainer.session import open_session
+from trainer.step import step_of
 
 # (a) and (b) of the published comparison with nanoGPT's loop; the others are the demo's sizes.
 SHAPES: dict[str, tuple[Architecture, int]] = {
@@ -38,6 +41,7 @@ class Speed:
     n_params: int
     precision: str
     compiled: bool
+    graph: bool
     n_threads: int
     tok_s: float
     step_ms: float
@@ -64,6 +68,7 @@ def measure(
         n_params=arch.n_params,
         precision=execution.precision,
         compiled=execution.compiled,
+        graph=execution.graph,
         n_threads=torch.get_num_threads(),
         tok_s=tok_s,
         step_ms=best * 1e3,
@@ -74,27 +79,19 @@ def measure(
     )
 
 
-def training_step(arch: Architecture, n_windows: int, execution: Execution) -> Callable[[], None]:
-    """The step of `trainer.train` on random tokens: forward, backward, clip, guard, AdamW."""
-    spec = OptimizerSpec(lr=1e-3)
-    model = build(arch, spec, seed=0, device=execution.device)
-    optimizer, guard = make_optimizer(model, spec), Guard(execution.device)
-    losses = compile_if(model.losses, wanted=execution.compiled)
+def training_step(arch: Architecture, n_windows: int, execution: Execution) -> Callable[[], object]:
+    """The step of `trainer.train` on random tokens."""
+    batch_tokens = n_windows * arch.context
+    spec = RunSpec(
+        model=arch, data=DataSpec(fingerprint="random"), optimizer=OptimizerSpec(lr=1e-3),
+        horizons=(10 * batch_tokens,), batch_tokens=batch_tokens, seed=0,
+    )  # fmt: skip
+    step = step_of(open_session(spec, cast("Corpus", None), execution))
     x = torch.randint(arch.vocab_size, (n_windows, arch.context + 1), device=execution.device)
-
-    def step() -> None:
-        with execution.autocast():
-            objective, loss = losses(x)
-        objective.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-        optimizer.found_inf = guard.judge(loss.detach(), norm)  # type: ignore[attr-defined]
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    return partial(step, x)
 
 
-def _rounds(step: Callable[[], None], device: str, seconds: float) -> list[float]:
+def _rounds(step: Callable[[], object], device: str, seconds: float) -> list[float]:
     rounds: list[float] = []
     until = time.perf_counter() + seconds
     while not rounds or time.perf_counter() < until:
@@ -115,13 +112,20 @@ def _memory_mb(device: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    device = find_device(args.device)
+    try:
+        device = find_device(args.device)
+    except InputError as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
     rows: list[dict[str, Any]] = []
     for name in args.shapes.split(","):
         for precision in ("fp32", "bf16"):
             for compiled in (False, True) if args.compile else (False,):
                 execution = Execution(
-                    device=device, precision=_literal(precision), compiled=compiled
+                    device=device,
+                    precision=_literal(precision),
+                    compiled=compiled,
+                    graph=args.graph,
                 )
                 speed = measure(name, execution, seconds=args.seconds, peak_flop_s=args.peak_flop_s)
                 rows.append(asdict(speed))
@@ -149,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shapes", default=",".join(SHAPES), help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="measure compiled steps too")
+    parser.add_argument("--graph", action="store_true", help="a whole step as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=3.0, help="per configuration")
     parser.add_argument("--peak-flop-s", type=float, help="for MFU; see `fitting/costs`")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ class Execution:
     compiled: bool
     n_threads: int = 1  # on a CPU; decided by `trainer.threads`
     recompute: bool = False  # activations, block by block; decided by `trainer.memory`
+    graph: bool = False  # a whole step as one CUDA graph
     n_parts: int = 1  # a batch is taken in so many, gradients accumulated; likewise
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -121,9 +122,12 @@ def choose_execution(
     if resumed:
         before = resumed["execution"]
         compiled = before["compiled"] and can_compile()
-        n_parts = before.get("n_parts", 1)
         return Execution(
-            device=where, precision=before["precision"], compiled=compiled, n_parts=n_parts
+            device=where,
+            precision=before["precision"],
+            compiled=compiled,
+            graph=before.get("graph", False),
+            n_parts=before.get("n_parts", 1),
         )
     precision = spec.precision if spec.precision != "auto" else probed_precision(where)
     compiled = (
@@ -132,6 +136,20 @@ def choose_execution(
         and (wanted == "always" or (wanted == "auto" and compile_pays(spec, where)))
     )
     return Execution(device=where, precision=precision, compiled=compiled)
+
+
+def with_graph(
+    spec: RunSpec, execution: Execution, *, wanted: bool, n_processes: int = 1
+) -> Execution:
+    """A whole step as one CUDA graph, if wanted. Raises InputError where it cannot be one."""
+    alone = n_processes == 1 and execution.device.startswith("cuda")
+    if wanted and not (alone and spec.model.family in COMPILABLE):
+        raise InputError(
+            f"graph needs one process on a CUDA device and a family of {COMPILABLE}; got "
+            f"{n_processes} on {execution.device!r} and {spec.model.family!r} (leave it out)",
+            field="graph",
+        )
+    return replace(execution, graph=wanted or execution.graph)
 
 
 def compile_pays(spec: RunSpec, device: str) -> bool:

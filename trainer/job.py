@@ -18,7 +18,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
 from trainer.data.manifest import Manifest
-from trainer.execution import Compile, Execution, choose_execution
+from trainer.execution import Compile, Execution, choose_execution, with_graph
 from trainer.measurement import code_hash, measurement
 from trainer.memory import Recompute, windows_of, with_parts, with_recompute
 from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
@@ -43,6 +43,7 @@ def run_job(
     compile: Compile = "auto",  # noqa: A002
     recompute: Recompute = "auto",
     parts: int | None = None,
+    graph: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_every_s: float = 60.0,
 ) -> Result:
@@ -81,6 +82,7 @@ def run_job(
         execution = with_recompute(spec, execution, recompute, n_processes=n)
         at_least = max(at_least, execution.n_parts)
         execution = with_parts(spec, execution, parts, n_processes=n, at_least=at_least)
+        execution = with_graph(spec, execution, wanted=graph, n_processes=n)
         folder.mkdir(parents=True, exist_ok=True)
         with using_threads(execution.n_threads):
             job = Job(folder, spec, execution, checkpoint_every_s, lambda: told() or should_stop())
@@ -246,6 +248,7 @@ class Job:
             n_processes=self.world.size,
             recompute=self.execution.recompute,
             n_parts=self.execution.n_parts,
+            graph=self.execution.graph,
             can_shrink=self.can_shrink,
             spec_hash=self.spec.fingerprint(),
             code_hash=code_hash(),

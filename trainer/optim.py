@@ -43,8 +43,13 @@ def make_optimizer(model: LM, spec: OptimizerSpec) -> torch.optim.AdamW:
 
 
 def set_rate(optimizer: torch.optim.AdamW, level: float) -> None:
+    """`level` times every group's own rate; into the tensor where a recorded step reads it."""
     for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * level
+        lr = group["base_lr"] * level
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 class Guard:

@@ -29,6 +29,7 @@ class Result:
     code_hash: str
     n_processes: int = 1  # that trained it together, on its last attempt
     recompute: bool = False  # whether activations were made again rather than kept
+    graph: bool = False  # whether a step was one CUDA graph
     n_parts: int = 1  # that each batch was taken in
     can_shrink: bool = False  # out of memory: another attempt would take less
     energy: dict[str, Any] | None = None  # this attempt's `trainer.energy.Reading`, where metered

@@ -64,7 +64,7 @@ class Session:
         for name, t in tensors.items():
             where, _, rest = name.partition(".")
             parts[where][rest] = t
-        self._put(parts["live"])
+        self.put(parts["live"])
         self.trunk = parts["trunk"] or None
         self.segment, self.step = segment, step
 
@@ -73,11 +73,12 @@ class Session:
 
     def return_to_trunk(self) -> None:
         """As it was left; only the count of skipped steps goes on."""
-        self._put({n: t for n, t in (self.trunk or {}).items() if n != "guard.n_skipped"})
+        self.put({n: t for n, t in (self.trunk or {}).items() if n != "guard.n_skipped"})
         self.trunk = None
 
     @torch.no_grad()
-    def _put(self, tensors: Tensors) -> None:
+    def put(self, tensors: Tensors) -> None:
+        """Into the tensors that are there, by the names of `live`."""
         live = self.live()
         for name, t in tensors.items():
             put(live[name], t)

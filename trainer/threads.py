@@ -44,14 +44,14 @@ def using_threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def step_seconds(step: Callable[[], None], n_threads: int) -> float:
+def step_seconds(step: Callable[[], object], n_threads: int) -> float:
     """The median of a few steps: what else runs on the machine is part of the question."""
     with using_threads(n_threads):
         step()
         return statistics.median(_timed(step) for _ in range(PROBE_STEPS))
 
 
-def _timed(step: Callable[[], None]) -> float:
+def _timed(step: Callable[[], object]) -> float:
     started = time.perf_counter()
     step()
     return time.perf_counter() - started

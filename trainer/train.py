@@ -5,10 +5,7 @@ Nothing in a step waits for the device: losses and norms are yielded as tensors.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,6 +13,7 @@ from trainer.evaluate import Evaluation, evaluate
 from trainer.optim import set_rate
 from trainer.schedule import Segment, rate
 from trainer.session import Session
+from trainer.step import step_of
 from trainer.world import whole
 
 
@@ -44,11 +42,16 @@ def train(session: Session) -> Iterator[Stepped | Measured]:
 
     Between two yields the session is consistent and may be saved (`session.state()`).
     """
+    step = step_of(session)
     while (segment := session.here) is not None:
         if segment.kind == "branch" and session.trunk is None:
             session.leave_trunk()
         while session.step < segment.last:
-            yield _step(session, segment)
+            level = rate(session.spec, segment, session.step)
+            set_rate(session.optimizer, level)
+            loss, norm = step(_batch(session, segment))
+            session.step += 1
+            yield Stepped(segment, session.step, loss, norm, level)
         measured = _measure(session, segment) if segment.cools else None
         if segment.kind == "branch":
             session.return_to_trunk()
@@ -58,45 +61,18 @@ def train(session: Session) -> Iterator[Stepped | Measured]:
             yield measured
 
 
-def _step(session: Session, segment: Segment) -> Stepped:
-    spec, step = session.spec, session.step
-    level = rate(spec, segment, step)
+def _batch(session: Session, segment: Segment) -> Tensor:
+    """This process's windows of the next step, (B, T + 1), on the device."""
+    spec = session.spec
     windows = session.corpus.batch(
-        step,
+        session.step,
         spec.batch_tokens // spec.model.context,
         seed=spec.seed,
         cooling_from=segment.first if segment.cools else None,
     )
-    loss = _backward(session, session.world.slice(windows))
-    norm = torch.nn.utils.clip_grad_norm_(
-        session.model.parameters(), spec.optimizer.clip_norm, foreach=True
-    )
-    set_rate(session.optimizer, level)
-    loss, norm = session.world.mean(loss), whole(norm)
-    _update(session, session.guard.judge(loss, norm))
-    session.optimizer.zero_grad()
-    session.step += 1
-    return Stepped(segment, session.step, loss, norm, level)
-
-
-def _backward(session: Session, windows: npt.NDArray[Any]) -> Tensor:
-    """Gradients of the mean over these windows, part by part; the mean loss, without gradient."""
-    n, losses = session.execution.n_parts, []
-    for part in np.split(windows, n):
-        with session.execution.autocast():
-            objective, loss = session.losses(_to_device(part, session.execution.device))
-        (objective / n if n > 1 else objective).backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach())
-    return torch.stack(losses).mean() if n > 1 else losses[0]
-
-
-def _update(session: Session, skip: Tensor) -> None:
-    """AdamW's step, or none: decided on the device, except where the parameters are sharded."""
-    if session.world.size == 1:
-        session.optimizer.found_inf = skip  # type: ignore[attr-defined]
-        session.optimizer.step()
-    elif not skip.item():  # the fused step takes no plain flag beside sharded tensors
-        session.optimizer.step()
+    tokens = torch.as_tensor(session.world.slice(windows))
+    device = session.execution.device
+    return tokens if device == "cpu" else tokens.pin_memory().to(device, non_blocking=True)
 
 
 def _measure(session: Session, segment: Segment) -> Measured:
@@ -117,8 +93,3 @@ def _weights(session: Session) -> dict[str, Tensor]:
         if session.world.first:
             out[name] = t.cpu().clone()
     return out
-
-
-def _to_device(windows: object, device: str) -> Tensor:
-    tokens = torch.as_tensor(windows)
-    return tokens if device == "cpu" else tokens.pin_memory().to(device, non_blocking=True)

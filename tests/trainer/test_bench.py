@@ -11,3 +11,8 @@ def test_the_bench_measures_every_configuration(tmp_path, capsys):
     assert [r["precision"] for r in rows] == ["fp32", "bf16"]
     assert all(0 < r["mfu"] < 1 and r["tok_s"] > 0 and r["memory_mb"] > 0 for r in rows)
     assert capsys.readouterr().out.count("tok/s") == 2
+
+
+def test_a_device_that_is_not_there_is_told_in_one_line(capsys):
+    assert bench.main(["--device", "cuda:9"]) == 2
+    assert "error: device must be 'auto' or one of" in capsys.readouterr().err
