@@ -102,12 +102,17 @@ def read_totals(logs: Path) -> list[Counter[str]]:
 
 
 def step_counts(
-    names: Sequence[str], totals: Sequence[Totals], n_in: int, bytes_in: int
+    names: Sequence[str], totals: Sequence[Totals], before: Sequence[StepCount]
 ) -> list[StepCount]:
-    """Counts of the steps `names`; `totals` holds each step's own and then its measure's."""
+    """Counts of the steps `names`, which follow those in `before`.
+
+    `totals` holds for each step what it counted itself and what came out of it; the first step
+    of all says what it read.
+    """
+    n_in, bytes_in = _out(totals[0]) if not before else (before[-1].n_out, before[-1].bytes_out)
     counts = []
-    for name, own, after in zip(names, totals[::2], totals[1::2], strict=True):
-        n_out, bytes_out = after.get("documents", 0), after.get("bytes", 0)
+    for i, name in enumerate(names):
+        own, (n_out, bytes_out) = totals[2 * i], _out(totals[2 * i + 1])
         counts.append(
             StepCount(
                 step=name,
@@ -121,6 +126,10 @@ def step_counts(
         )
         n_in, bytes_in = n_out, bytes_out
     return counts
+
+
+def _out(totals: Totals) -> tuple[int, int]:
+    return totals.get("documents", 0), totals.get("bytes", 0)
 
 
 def domain_counts(totals: Totals) -> dict[str, tuple[int, int]]:

@@ -9,11 +9,10 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from fitting.errors import InputError
 from trainer.data.web import quality
-from trainer.data.web.counts import Counts, StepCount, domain_counts, step_counts
+from trainer.data.web.counts import Counts, StepCount, Totals, domain_counts, step_counts
 from trainer.data.web.request import COUNTS, Request, read_request
 
 N_SAMPLE = 5000  # texts of a kind that a classifier learns from
@@ -88,17 +87,11 @@ def _run(part: Path, request: Request, on_progress: Progress) -> Counts:
 
     found: list[StepCount] = []
 
-    def run(stage: stages.Stage) -> list[Any]:
+    def run(stage: stages.Stage) -> Sequence[Totals]:
         on_progress(stage.name)
         totals = stages.run(part, stage, len(request.paths), request.workers)
         if stage.counted:
-            own = totals[len(stage.before) :][: 2 * len(stage.counted)]
-            start = (
-                (found[-1].n_out, found[-1].bytes_out)
-                if found
-                else (own[0]["documents"], own[0]["bytes"])
-            )
-            found.extend(step_counts(list(stage.counted), own, *start))
+            found.extend(step_counts(list(stage.counted), totals[len(stage.before) :], found))
             _check_left(found)
         return totals
 
@@ -109,7 +102,7 @@ def _run(part: Path, request: Request, on_progress: Progress) -> Counts:
     if request.good is not None:
         on_progress("classifier")
         run(stages.score(part, judges(request.good, _sample(part / "unique"))))
-        scores = [d.metadata["score"] for d in stages.documents(part / "scored")]
+        scores = [d["metadata"]["score"] for d in stages.documents(part / "scored")]
         least = quality.threshold(scores, request.quality_share)
     written = run(stages.finish(part, request, least))[-1]
     return Counts(steps=tuple(found), domains=domain_counts(written))
@@ -129,17 +122,14 @@ def judges(good: Sequence[str], crawl: Sequence[Sequence[str]]) -> quality.Judge
 
 def _sample(folder: Path) -> tuple[list[str], list[str]]:
     """Texts of both halves, at most N_SAMPLE of each, chosen by their ids alone."""
-    from trainer.data.web import stages  # noqa: PLC0415
+    from trainer.data.web.stages import documents  # noqa: PLC0415
 
-    chosen = tuple(
-        heapq.nsmallest(
-            N_SAMPLE,
-            ((quality.rank(d.id), d.text) for d in stages.documents(folder)
-             if quality.half(d.id) == h),
-        )
-        for h in (0, 1)
-    )  # fmt: skip
-    return [text for _, text in chosen[0]], [text for _, text in chosen[1]]
+    def of_half(h: int) -> list[str]:
+        found = ((d["id"], d["text"]) for d in documents(folder))
+        ranked = ((quality.rank(name), text) for name, text in found if quality.half(name) == h)
+        return [text for _, text in heapq.nsmallest(N_SAMPLE, ranked)]
+
+    return of_half(0), of_half(1)
 
 
 def _check_left(found: Sequence[StepCount]) -> None:

@@ -8,6 +8,7 @@ Imports the extra `web`: only pipeline.py may import this file, and only once th
 
 import contextlib
 import io
+import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -103,9 +104,11 @@ def finish(part: Path, request: Request, least: float | None) -> Stage:
     )
 
 
-def documents(folder: Path) -> Iterator[Any]:
-    """What a stage wrote, in this process."""
-    yield from _reader(folder).run()
+def documents(folder: Path) -> Iterator[dict[str, Any]]:
+    """What a stage wrote: text, id, metadata."""
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
 
 
 def run(part: Path, stage: Stage, n_files: int, workers: int) -> list[Counter[str]]:
