@@ -4,97 +4,16 @@ import gzip
 import json
 import random
 
-SHARED = ["the", "a", "our", "this", "that", "every"]
-VERBS = [
-    "carried",
-    "followed",
-    "described",
-    "discovered",
-    "repaired",
-    "visited",
-    "measured",
-    "painted",
-    "remembered",
-    "crossed",
-    "collected",
-    "explained",
-    "opened",
-    "watched",
-    "counted",
-    "improved",
-]
-ADJECTIVES = [
-    "old",
-    "quiet",
-    "bright",
-    "narrow",
-    "famous",
-    "wooden",
-    "careful",
-    "distant",
-    "green",
-    "heavy",
-    "gentle",
-]
-NATURE = [
-    "river",
-    "mountain",
-    "garden",
-    "forest",
-    "winter",
-    "orchard",
-    "island",
-    "valley",
-    "meadow",
-    "ocean",
-    "castle",
-    "harbour",
-    "library",
-    "museum",
-    "lantern",
-    "village",
-    "bridge",
-    "engine",
-    "letter",
-    "history",
-]
-SHOP = [
-    "discount",
-    "basket",
-    "voucher",
-    "delivery",
-    "customer",
-    "bargain",
-    "checkout",
-    "brand",
-    "price",
-    "shipping",
-    "offer",
-    "warranty",
-    "catalogue",
-    "retailer",
-    "refund",
-    "invoice",
-]
-GERMAN = [
-    "Fluss",
-    "Berg",
-    "Garten",
-    "Lehrer",
-    "Markt",
-    "Wald",
-    "Brief",
-    "Winter",
-    "Bahnhof",
-    "Arzt",
-    "Turm",
-    "Tisch",
-    "Zug",
-    "Wagen",
-    "Stein",
-    "Hafen",
-    "Vogel",
-]
+SHARED = "the a our this that every"
+VERBS = """carried followed described discovered repaired visited measured painted remembered
+crossed collected explained opened watched counted improved"""
+ADJECTIVES = "old quiet bright narrow famous wooden careful distant green heavy gentle"
+NATURE = """river mountain garden forest winter orchard island valley meadow ocean castle
+harbour library museum lantern village bridge engine letter history"""
+SHOP = """discount basket voucher delivery customer bargain checkout brand price shipping
+offer warranty catalogue retailer refund invoice"""
+GERMAN = """Fluss Berg Garten Lehrer Markt Wald Brief Winter Bahnhof Arzt Turm Tisch Zug Wagen
+Stein Hafen Vogel"""
 
 
 OK = "200 OK"
@@ -102,19 +21,22 @@ HOSTS = ("en.wikipedia.org", "www.mit.edu", "example.com")
 
 
 def sentence(rng, nouns=NATURE):
-    def thing():
-        adjective = [rng.choice(ADJECTIVES)] if rng.random() < 0.6 else []
-        return [rng.choice(SHARED), *adjective, rng.choice(nouns)]
+    def pick(words):
+        return rng.choice(words.split())
 
-    words = [*thing(), rng.choice(VERBS), *thing(), rng.choice(["with", "of", "to", "and", "have"])]
+    def thing():
+        adjective = [pick(ADJECTIVES)] if rng.random() < 0.6 else []
+        return [pick(SHARED), *adjective, pick(nouns)]
+
+    words = [*thing(), pick(VERBS), *thing(), pick("with of to and have")]
     words += thing()
     if rng.random() < 0.5:
-        words += [rng.choice(["because", "while", "that"]), *thing(), rng.choice(VERBS), *thing()]
+        words += [pick("because while that"), *thing(), pick(VERBS), *thing()]
     return " ".join(words).capitalize() + "."
 
 
 def german(rng):
-    a, b, c = rng.sample(GERMAN, 3)
+    a, b, c = rng.sample(GERMAN.split(), 3)
     n, verb = rng.randint(2, 99), rng.choice(["beschrieb", "entdeckte", "besuchte", "zählte"])
     return f"Nach {n} Tagen {verb} der {a} den {b}, weil kein {c} für uns übrig war."
 
