@@ -36,6 +36,7 @@ def clean(  # noqa: PLR0917  the options of a command are its parameters
 ) -> None:
     """Web pages (WARC) → text, language, heuristics, near duplicates, quality, personal data.
 
+    Personal data: e-mail and public IPv4 addresses are replaced; names and telephone numbers stay.
     Needs the extra: pip install 'isoflop[web]'. A run that was stopped goes on where it was.
     """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -65,8 +66,10 @@ def _print(out: Path, d: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{out}: {d['n_in']:,} records in, {d['n_out']:,} documents out")
-    for name in ("step", "documents in", "dropped", "out", "MB in", "MB out"):
-        table.add_column(name, justify="left" if name == "step" else "right")
+    for name in ("step", "in", "dropped", "out", "MB in", "MB out"):
+        table.add_column(
+            name, justify="left" if name == "step" else "right", no_wrap=name == "step"
+        )
     for s in d["steps"]:
         sizes = (f"{s['bytes_in'] / 1e6:,.2f}", f"{s['bytes_out'] / 1e6:,.2f}")
         n_dropped = sum(s["dropped"].values())
@@ -74,7 +77,7 @@ def _print(out: Path, d: dict[str, Any]) -> None:
         for reason, n in s["dropped"].items():
             table.add_row(f"  {reason}", "", f"{n:,}")
         if s["n_changed"]:
-            table.add_row(f"  changed {s['n_changed']:,}")
+            table.add_row("  of these changed", "", "", f"{s['n_changed']:,}")
     table.add_row("all", f"{d['n_in']:,}", f"{d['n_dropped']:,}", f"{d['n_out']:,}")
     OUT.print(table)
     table = Table("domain", "documents", "MB")

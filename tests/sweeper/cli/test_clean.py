@@ -50,7 +50,7 @@ def test_the_table_names_every_step_reason_and_domain(isoflop):
     assert asked["workers"] == 1
     words = " ".join(result.stdout.replace("│", " ").split())
     assert "o: 5 records in, 3 documents out" in words
-    assert "language 5 2 3 2.50 1.50 de 2 changed 1 all 5 2 3" in words
+    assert "language 5 2 3 2.50 1.50 de 2 of these changed 1 all 5 2 3" in words
     assert "web 3 1.50" in words
 
 

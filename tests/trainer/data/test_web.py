@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import random
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,11 +25,14 @@ from tests.trainer.data.web_pages import (
 from trainer.data.manifest import Manifest
 from trainer.data.prepare import prepare
 from trainer.data.web import pipeline, request
+from trainer.data.web.counts import Counts, StepCount
 from trainer.data.web.pipeline import clean
 
 needs_extra = pytest.mark.skipif(
     find_spec("datatrove") is None, reason="extra: pip install 'isoflop[web]'"
 )
+
+EMPTY = StepCount(step="pages", n_in=0, bytes_in=0, n_out=0, bytes_out=0)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +162,25 @@ def test_what_was_asked_differently_begins_afresh(tmp_path):
     assert not (part / "texts").exists()
 
 
+def test_a_run_killed_after_its_result_was_moved_is_not_taken_up(tmp_path, monkeypatch):
+    def kill(folder, **_how):
+        if folder.name == "out.part" and (tmp_path / "out").exists():
+            raise KeyboardInterrupt
+        rmtree(folder, ignore_errors=True)
+
+    def read_request(*_args, **_how):
+        return SimpleNamespace(fingerprint="one")
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(pipeline, "read_request", read_request)
+    monkeypatch.setattr(pipeline, "_run", lambda *_: Counts(steps=(EMPTY,)))
+    monkeypatch.setattr(shutil, "rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        clean(tmp_path / "out", [])
+    assert (tmp_path / "out/counts.json").exists()
+    assert not (tmp_path / "out.part" / pipeline.MARK).exists()
+
+
 @needs_extra
 def test_stop_words_are_asked_of_english_alone():
     from datatrove.data import Document
@@ -192,8 +217,6 @@ def test_nothing_of_the_extra_is_imported_before_it_is_needed():
 
 
 def warc(folder, n=1):
-    import random
-
     page = html("A", paragraphs(random.Random(0))).encode()
     write_warc(folder / "in.warc.gz", [(f"http://a.com/{i}", page) for i in range(n)])
     return folder / "in.warc.gz"

@@ -38,7 +38,7 @@ def read_pages(path: Path) -> Iterator[Page]:
         with path.open("rb") as stream:
             for record in ArchiveIterator(stream):
                 yield _page(record)
-    except (ArchiveLoadFailed, zlib.error, EOFError) as e:
+    except (ArchiveLoadFailed, zlib.error, EOFError, OSError) as e:
         reason = " ".join(str(e).split())[:200]
         raise InputError(
             f"input must be WARC files; {path} cannot be read: {reason} (a WARC that was "

@@ -17,6 +17,7 @@ from trainer.data.web.request import COUNTS, Request, read_request
 
 N_SAMPLE = 5000  # texts of a kind that a classifier learns from
 MIN_HALF = 5  # texts of each half of the crawl
+MARK = "fingerprint"  # in `part`: what was asked
 
 Progress = Callable[[str], None]
 
@@ -66,6 +67,9 @@ def clean(
         shutil.rmtree(part)
         raise
     (part / "out" / COUNTS).write_text(json.dumps(counts.to_dict(), indent=2) + "\n")
+    (
+        part / MARK
+    ).unlink()  # killed from here on: the next run starts afresh, not with half a result
     shutil.rmtree(out, ignore_errors=True)
     (part / "out").replace(out)
     shutil.rmtree(part)
@@ -74,7 +78,7 @@ def clean(
 
 def _open(part: Path, fingerprint: str) -> None:
     """Keep what an interrupted run with the same fingerprint left there, else start afresh."""
-    mark = part / "fingerprint"
+    mark = part / MARK
     if not mark.is_file() or mark.read_text() != fingerprint:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)

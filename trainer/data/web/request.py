@@ -71,7 +71,7 @@ def find_inputs(inputs: Sequence[Path]) -> tuple[Path, ...]:
     for path in inputs:
         if not path.exists():
             raise InputError(f"input must be WARC files that exist; got {path}", field="input")
-        found += sorted(path.rglob("*.warc*")) if path.is_dir() else [path]
+        found += _warc_files(path) if path.is_dir() else [path]
     if not found:
         raise InputError(
             f"input must name at least one WARC file (.warc or .warc.gz); got "
@@ -81,6 +81,10 @@ def find_inputs(inputs: Sequence[Path]) -> tuple[Path, ...]:
     for path in found:
         check_warc(path)
     return tuple(found)
+
+
+def _warc_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.name.endswith((".warc", ".warc.gz")))
 
 
 def read_good(path: Path) -> tuple[str, ...]:
