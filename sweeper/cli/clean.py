@@ -1,5 +1,9 @@
 """`isoflop data clean`: web pages into text that `isoflop data prepare` reads."""
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +48,7 @@ def clean(  # noqa: PLR0917  the options of a command are its parameters
     from trainer.data.web.pipeline import clean as run
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=ERR) as bar:
+    with _ended_in_order(), Progress(*columns, console=ERR) as bar:
         task = bar.add_task("reading")
         counts = run(
             out,
@@ -60,6 +64,16 @@ def clean(  # noqa: PLR0917  the options of a command are its parameters
         print_json(counts.to_dict())
     else:
         _print(out, counts.to_dict())
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """On SIGTERM leave as on Ctrl-C: else datatrove's processes would stay behind."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(out: Path, d: dict[str, Any]) -> None:

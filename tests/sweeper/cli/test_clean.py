@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,10 @@ def test_json_is_what_the_file_of_counts_holds(isoflop):
         Path("h.yaml"),
         0.2,
     )
+
+
+def test_sigterm_unwinds_and_the_former_handler_comes_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"), clean._ended_in_order():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before

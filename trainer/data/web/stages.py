@@ -9,6 +9,7 @@ Imports the extra `web`: only pipeline.py may import this file, and only once th
 import contextlib
 import io
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -132,6 +133,7 @@ class QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
     def _launch_run_for_rank(self, *args: Any, **kwargs: Any) -> Any:
         logger.disable("datatrove")
+        steps.end_with_parent(os.getpid())
         return super()._launch_run_for_rank(*args, **kwargs)
 
 

@@ -6,12 +6,17 @@ Imports the extra `web`: only pipeline.py may import this file, and only once th
 import gzip
 import json
 import logging
+import multiprocessing
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import multiprocess
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.extractors import Trafilatura
@@ -84,11 +89,22 @@ class Extract(Trafilatura):  # type: ignore[misc]
         super().__init__(favour_precision=True, timeout=TIMEOUT_S, deduplicate=False)
 
     def extract(self, text: str) -> Any:
+        end_with_parent(os.getpid())
         logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # we count what it reports
         try:
             return super().extract(text)
         except Exception as e:  # noqa: BLE001  the block counts an exception that is returned
             return RuntimeError(str(e))
+
+
+@cache
+def end_with_parent(_pid: int) -> None:
+    """Workers and the processes for extraction would outlive a main process that is killed, and
+    write on beside the next run. Once a process: a forked one inherits the cache, not the thread.
+    """
+    parent = multiprocessing.parent_process() or multiprocess.parent_process()
+    if parent is not None:
+        Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 class Language(BaseFilter):  # type: ignore[misc]
