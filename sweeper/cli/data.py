@@ -1,11 +1,11 @@
-"""`isoflop data prepare` and `isoflop data show`: corpora."""
+"""`isoflop data clean` (in clean.py), `isoflop data prepare`, `isoflop data show`: corpora."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sweeper.cli import tuning
+from sweeper.cli import clean, tuning
 from sweeper.cli.common import OUT, print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -14,6 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def register(app: typer.Typer) -> None:
     """Add `data` with its commands."""
     group = typer.Typer(no_args_is_help=True, help="Prepare and inspect corpora.")
+    group.command()(clean.clean)
     group.command()(prepare)
     group.command()(show)
     app.add_typer(group, name="data")
