@@ -1,4 +1,4 @@
-"""Reading and adding runs and their attempts. State changes are `sweeper.transitions`' alone.
+"""Reading and adding runs and their attempts. Their states change in `sweeper.attempts`.
 
 Functions take an open `Session` and never commit: the caller's `with writing(engine) as session:`
 is the transaction.

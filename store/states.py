@@ -1,4 +1,4 @@
-"""The states of sweeps, runs and attempts. Who may go where is `sweeper.transitions`."""
+"""The states of sweeps, runs and attempts. Who may go where is `sweeper.settling`."""
 
 import enum
 

@@ -11,30 +11,27 @@ was written. Nothing is queued again before its worker is fenced off and certain
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
-from store import leases
-from store.engine import reading, writing
+from store.engine import reading
 from store.errors import FencedError, LeaseLostError
 from store.models import Attempt, Run
 from store.settings import Settings
 from store.states import AttemptState
-from sweeper import faults, files, ingest, limits, queue, transitions
+from sweeper import attempts, faults, files, ingest, limits, queue
 from sweeper.code import code_hash
-from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Status, Ticket
+from sweeper.executor import DEFAULT_PAYLOAD, Executor, Status, Ticket
 from sweeper.files import Tail
-from sweeper.leader import LEASE
+from sweeper.leader import Mandate
 from sweeper.queue import Wish
-from sweeper.resources import has_room, impossible, need_of
+from sweeper.resources import has_room
+from sweeper.starter import Starter, ticket_of
 
 log = structlog.get_logger("dispatcher")
 
@@ -73,11 +70,21 @@ class Dispatcher:
     epoch: int
     pace: Pace = field(default_factory=Pace)
     payload: str = DEFAULT_PAYLOAD
-    code: str = field(default_factory=code_hash)
+    mandate: Mandate = field(init=False)
+    starter: Starter = field(init=False)
     _watched: dict[int, Watched] = field(default_factory=dict)  # by attempt id
-    _beat_at: float = 0.0
     _reaped_at: float = 0.0
     _checked_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.mandate = Mandate(engine=self.engine, epoch=self.epoch, beat_s=self.pace.beat_s)
+        self.starter = Starter(
+            mandate=self.mandate,
+            settings=self.settings,
+            executor=self.executor,
+            checkpoint_s=self.pace.checkpoint_s,
+            payload=self.payload,
+        )
 
     # -- the loop ----------------------------------------------------------------------
 
@@ -109,25 +116,12 @@ class Dispatcher:
         if time.monotonic() - self._checked_at > self.pace.check_s:
             self.executor.check()
             self._checked_at = time.monotonic()
-        self._beat()
+        self.mandate.beat()
         self.look()
-        self.start_what_fits()
+        self.starter.start_what_fits()
         if time.monotonic() - self._reaped_at > self.pace.reap_s:
             self.reap()
             self.hold_limits()
-
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        """A transaction that only the leader can commit."""
-        with writing(self.engine) as session:
-            leases.hold(session, LEASE, self.epoch)
-            yield session
-        self._beat_at = time.monotonic()
-
-    def _beat(self) -> None:
-        if time.monotonic() - self._beat_at > self.pace.beat_s:
-            with self._writing():
-                pass
 
     def adopt(self) -> None:
         """Find again what an earlier dispatcher started."""
@@ -145,7 +139,7 @@ class Dispatcher:
         self._reaped_at = time.monotonic()
 
     def hold_limits(self) -> None:
-        with self._writing() as session:
+        with self.mandate.writing() as session:
             for sweep_id in limits.stop_what_is_over(session):
                 log.warning("stopped at its limit", sweep=sweep_id)
 
@@ -155,9 +149,7 @@ class Dispatcher:
         """Every live attempt: poll its worker, read its files, do what is wanted."""
         with reading(self.engine) as session:
             live = queue.live(session)
-        self._watched = {
-            a.id: self._watched.get(a.id) or self._watch(self._folder(a)) for a, _, _ in live
-        }
+        self._watched = {a.id: self._watched.get(a.id) or self._watch(a) for a, _, _ in live}
         polled = self.executor.poll([self._ticket(attempt) for attempt, _, _ in live])
         for attempt, run, wish in live:
             ticket = self._ticket(attempt)
@@ -186,9 +178,9 @@ class Dispatcher:
         lines, points = watched.progress.lines(), watched.measured.lines()
         if not lines and not points and attempt.state is AttemptState.RUNNING:
             return
-        with self._writing() as session:
+        with self.mandate.writing() as session:
             run = session.get_one(Run, run.id)
-            transitions.attempt_runs(session, session.get_one(Attempt, attempt.id))
+            attempts.attempt_runs(session, session.get_one(Attempt, attempt.id))
             if lines:
                 ingest.progress(session, run, lines)
             ingest.measured(session, run, points)
@@ -204,8 +196,8 @@ class Dispatcher:
 
     def _drop(self, attempt: Attempt, ticket: Ticket) -> None:
         if self._fence_off(ticket):
-            with self._writing() as session:
-                transitions.cancelled(session, session.get_one(Attempt, attempt.id))
+            with self.mandate.writing() as session:
+                attempts.cancelled(session, session.get_one(Attempt, attempt.id))
 
     def _fence_off(self, ticket: Ticket) -> bool:
         """After this nobody trains for this attempt, not even a worker still on its way."""
@@ -220,89 +212,23 @@ class Dispatcher:
         ended = ended or ingest.ending(ticket.folder, attempt.number, run.spec_hash)
         faults.point("before_result")
         self._follow(attempt, run)
-        with self._writing() as session:
+        with self.mandate.writing() as session:
             found = session.get_one(Attempt, attempt.id)
             if not _is_over(ended) and not has_room(self.settings.runs):
-                transitions.put_back(session, found, "the disk is full; it waits for room")
+                attempts.put_back(session, found, "the disk is full; it waits for room")
             elif ended is not None:
                 ingest.conclude(session, session.get_one(Run, run.id), found, ended)
             elif status is Status.LOST and attempt.state is AttemptState.STARTING:
-                transitions.put_back(session, found, "it never began")
+                attempts.put_back(session, found, "it never began")
             elif status is Status.LOST:
-                transitions.preempt(session, found, "its machine or its service went away")
+                attempts.preempt(session, found, "its machine or its service went away")
             else:
-                transitions.fail(session, found, f"its worker {_died(status)}")
+                attempts.fail(session, found, f"its worker {_died(status)}")
         faults.point("after_result")
         log.info("attempt over", job=ticket.name, status=(ended or {}).get("status", status.value))
         if ended is not None and ended.get("status") == "stale":
             self._fence_off(ticket)
-            self.code = code_hash()
-
-    # -- what waits --------------------------------------------------------------------
-
-    def start_what_fits(self) -> None:
-        if not has_room(self.settings.runs):
-            return  # what is queued waits for room on the disk
-        with reading(self.engine) as session:
-            waiting = queue.startable(session)
-        for run in waiting:
-            why_not = self._why_not(run)
-            if why_not:
-                with self._writing() as session:
-                    transitions.refuse(session, session.get_one(Run, run.id), why_not)
-                continue
-            worker = self.executor.reserve(self._need(run))
-            if worker is None:
-                return  # the first in the queue waits for room; nobody overtakes it
-            self._start(run, worker)
-
-    def _need(self, run: Run) -> Need:
-        return need_of(run, self.executor.slots())
-
-    def _why_not(self, run: Run) -> str | None:
-        if run.code_hash != self.code:
-            return (
-                f"it was planned with trainer code {run.code_hash[:12]} and this service has "
-                f"{self.code[:12]}; submit it again"
-            )
-        return impossible(run, self.executor.slots())
-
-    def _start(self, run: Run, worker: str) -> None:
-        with self._writing() as session:
-            run = session.get_one(Run, run.id)
-            need = self._need(run)
-            attempt = transitions.claim(
-                session, run, worker=worker, n_devices=need.n_gpus or need.n_cpus
-            )
-            faults.point("before_claim")
-        if attempt is None:
-            self.executor.release(worker)
-            return
-        faults.point("after_claim")
-        job = self._job(run, attempt)
-        try:
-            files.set_fence(Path(job.folder), attempt.number)
-            self.executor.start(worker, job)
-        except OSError as e:
-            with self._writing() as session:
-                found = session.get_one(Attempt, attempt.id)
-                transitions.fail(session, found, f"could not be started: {e}")
-        faults.point("after_start")
-        log.info("started", job=job.name, worker=worker, n_params=run.n_params)
-
-    def _job(self, run: Run, attempt: Attempt) -> Job:
-        return Job(
-            name=_name(attempt),
-            attempt=attempt.number,
-            folder=str(self._folder(attempt)),
-            data_dir=str(self.settings.corpora / run.corpus),
-            spec=run.spec,
-            device=run.device,
-            code_hash=run.code_hash,
-            need=self._need(run),
-            checkpoint_every_s=self.pace.checkpoint_s,
-            payload=self.payload,
-        )
+            self.starter.code = code_hash()
 
     # -- the end -----------------------------------------------------------------------
 
@@ -316,26 +242,20 @@ class Dispatcher:
             if not live:
                 break
             for attempt in live:
-                self._watched.setdefault(attempt.id, self._watch(self._folder(attempt)))
+                self._watched.setdefault(attempt.id, self._watch(attempt))
                 self._ask_to_stop(attempt, self._ticket(attempt))
             time.sleep(self.pace.poll_s)
             self.look()
 
-    def _watch(self, folder: Path) -> Watched:
+    def _watch(self, attempt: Attempt) -> Watched:
+        folder = self._ticket(attempt).folder
         return Watched(
             progress=Tail(path=folder / "progress.jsonl"),
             measured=Tail(path=folder / "measurements.jsonl"),
         )
 
-    def _folder(self, attempt: Attempt) -> Path:
-        return self.settings.runs / str(attempt.run_id)
-
     def _ticket(self, attempt: Attempt) -> Ticket:
-        return Ticket(name=_name(attempt), worker=attempt.worker, folder=self._folder(attempt))
-
-
-def _name(attempt: Attempt) -> str:
-    return f"run-{attempt.run_id}-a{attempt.number}"
+        return ticket_of(attempt, self.settings)
 
 
 def _is_over(ended: Mapping[str, Any] | None) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from store import curves, events, measurements
 from store.models import Attempt, Run
 from store.states import RunState
-from sweeper import files, launch, transitions
+from sweeper import attempts, files, launch, settling
 
 Line = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def _curve_line(line: Line) -> Line:
 
 def say_progress(session: Session, run: Run) -> None:
     said = {"n_tokens_done": run.n_tokens_done, "loss": run.last_loss, "tok_s": run.tok_s}
-    transitions.say_run(session, run, kind="run.progress", **said)
+    settling.say_run(session, run, kind="run.progress", **said)
 
 
 def measured(session: Session, run: Run, points: Sequence[Line]) -> None:
@@ -57,7 +57,7 @@ def measured(session: Session, run: Run, points: Sequence[Line]) -> None:
             continue
         asked = {"budget_flops": budgets.get(int(point["n_tokens"]))}
         row = measurements.add_to_run(session, run, {**point, **asked})
-        for sweep_id in transitions.sweep_ids(session, run):
+        for sweep_id in settling.sweep_ids(session, run):
             said = {"n_params": row.n_params, "n_tokens": row.n_tokens, "loss": row.loss}
             events.append(session, "measurement.added", sweep_id=sweep_id, run_id=run.id, **said)
 
@@ -71,14 +71,14 @@ def conclude(session: Session, run: Run, attempt: Attempt, ended: Line) -> None:
     if status in ("finished", "diverged"):
         _over(session, run, attempt, ended, points)
     elif status in ("stopped", "stale"):
-        transitions.put_back(session, attempt, reason or "stopped")
+        attempts.put_back(session, attempt, reason or "stopped")
     elif status == "oom" and ended.get("can_shrink"):
-        transitions.put_back(session, attempt, reason or "out of memory")
+        attempts.put_back(session, attempt, reason or "out of memory")
     elif status == "oom":
-        transitions.fail(session, attempt, reason or "out of memory")
+        attempts.fail(session, attempt, reason or "out of memory")
     else:
         permanent = bool(ended.get("permanent"))
-        transitions.fail(session, attempt, reason or f"status {status!r}", permanent=permanent)
+        attempts.fail(session, attempt, reason or f"status {status!r}", permanent=permanent)
 
 
 def _metered(attempt: Attempt, energy: Line | None) -> None:
@@ -96,7 +96,7 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
         status, reason = "diverged", "an evaluation was not finite"
     if status == "finished" and reached != horizons:
         missing = sorted(horizons - reached)
-        transitions.fail(session, attempt, f"finished without measurements at {missing} tokens")
+        attempts.fail(session, attempt, f"finished without measurements at {missing} tokens")
         return
     measured(session, run, points)
     attempt.train_seconds = curves.finite_or_none(ended.get("train_seconds"))  # of all attempts
@@ -107,5 +107,5 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
     if status == "finished":
         run.n_tokens_done = run.n_tokens
         run.last_loss = curves.finite_or_none(points[-1]["loss"])
-    transitions.finish(session, attempt, RunState(status), reason=reason)
+    attempts.finish(session, attempt, RunState(status), reason=reason)
     launch.compare(session, run)

@@ -10,9 +10,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from store import leases
 from store.engine import reading, writing
@@ -20,6 +22,29 @@ from sweeper import files
 
 LEASE = "dispatcher"
 TTL_S = 5.0  # a silent holder loses the lease after this, on the rival's own stopwatch
+
+
+@dataclass(kw_only=True, slots=True)
+class Mandate:
+    """Being in charge: transactions that only the holder of the lease can commit."""
+
+    engine: Engine
+    epoch: int
+    beat_s: float  # a sign of life at least so often
+    _beat_at: float = 0.0
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Raises LeaseLostError: someone else is in charge."""
+        with writing(self.engine) as session:
+            leases.hold(session, LEASE, self.epoch)
+            yield session
+        self._beat_at = time.monotonic()
+
+    def beat(self) -> None:
+        if time.monotonic() - self._beat_at > self.beat_s:
+            with self.writing():
+                pass
 
 
 @contextmanager

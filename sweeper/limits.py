@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from store.columns import now
 from store.models import Attempt, Sweep, SweepRun
 from store.states import SWEEP_OPEN
-from sweeper.transitions import stop_sweep
+from sweeper.verbs import stop_sweep
 
 
 def stop_what_is_over(session: Session) -> list[int]:

@@ -11,7 +11,8 @@ from store.columns import now
 from store.models import Attempt, Run, Sweep, SweepRun
 from store.runs import live_attempts
 from store.states import RunKind, RunState, SweepState
-from sweeper.transitions import BACKOFF_S, WANTING, is_wanted
+from sweeper.attempts import BACKOFF_S
+from sweeper.settling import WANTING, is_wanted
 
 
 class Wish(enum.StrEnum):

@@ -10,10 +10,11 @@ from store.runs import find_or_add_run
 from store.settings import Settings
 from store.states import RunKind, RunState, SweepState
 from store.sweeps import link
+from sweeper.attempts import requeue
 from sweeper.code import code_hash
 from sweeper.plan import Plan, plan
+from sweeper.settling import settle
 from sweeper.spec import SweepSpec
-from sweeper.transitions import requeue, settle
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
 

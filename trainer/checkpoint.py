@@ -71,10 +71,10 @@ def _write(part: Path, tensors: Tensors, world: World) -> dict[str, Any]:
 
     world.wait()  # for the folder
     mine = sharded.write(part / SHARDS, tensors, world.rank)
+    _flush(part / SHARDS)  # before the first process hears of these files and renames the folder
     files: dict[str, str] = {}
     for theirs in world.gather({str(p.relative_to(part)): _sha256(p) for p in mine}):
         files |= theirs
-    _flush(part / SHARDS)
     return {"files": files}
 
 

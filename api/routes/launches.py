@@ -26,7 +26,7 @@ from store import conclusions
 from store.answers import Launch
 from store.runs import get_run
 from store.states import RunState
-from sweeper import transitions
+from sweeper import verbs
 from sweeper.launch import as_dict, launch
 
 router = APIRouter(prefix="/v1/launches", tags=["launches"])
@@ -103,7 +103,7 @@ def read_launch(launch_id: Id, session: Reading) -> LaunchOut:
 @router.post("/{launch_id}/cancel", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
 def cancel_launch(launch_id: Id, session: Writing) -> LaunchOut:
     """Stop the final run; the forecast stays, without an outcome."""
-    return show(session, transitions.cancel_launch(session, launch_id))
+    return show(session, verbs.cancel_launch(session, launch_id))
 
 
 def show(session: Session, made: Launch) -> LaunchOut:

@@ -16,7 +16,7 @@ from store import runs, sweeps
 from store.engine import writing
 from store.models import Sweep
 from store.states import RunState, SweepState
-from sweeper import transitions
+from sweeper import verbs
 from sweeper.spec import SweepSpec, parse
 from sweeper.submit import plan_for, submit
 
@@ -26,11 +26,11 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 SpecIn = Annotated[SweepSpec, WrapValidator(lambda value, _: parse(value))]
 Verb = Literal["pause", "resume", "stop", "cancel", "retry"]
 VERBS = {
-    "pause": transitions.pause_sweep,
-    "resume": transitions.resume_sweep,
-    "stop": transitions.stop_sweep,
-    "cancel": transitions.cancel_sweep,
-    "retry": transitions.retry_sweep,
+    "pause": verbs.pause_sweep,
+    "resume": verbs.resume_sweep,
+    "stop": verbs.stop_sweep,
+    "cancel": verbs.cancel_sweep,
+    "retry": verbs.retry_sweep,
 }
 
 

@@ -16,7 +16,7 @@ from store.engine import make_engine, writing
 from store.migrate import upgrade
 from store.settings import load_settings
 from store.states import RunState
-from sweeper import transitions
+from sweeper import attempts
 from trainer.data.manifest import Manifest, Shard
 
 
@@ -130,8 +130,8 @@ def answer_runs(engine):
 
 
 def _finish(session, run, rng):
-    attempt = transitions.claim(session, runs.get_run(session, run.id), worker="test")
-    transitions.attempt_runs(session, attempt)
+    attempt = attempts.claim(session, runs.get_run(session, run.id), worker="test")
+    attempts.attempt_runs(session, attempt)
     run = runs.get_run(session, run.id)
     budgets = dict(run.budgets)
     for horizon in run.spec["horizons"]:
@@ -156,7 +156,7 @@ def _finish(session, run, rng):
     )
     run.n_tokens_done, run.last_loss = run.n_tokens, law(run.n_params, run.n_tokens)
     run.tok_s, attempt.train_seconds = 5e4, run.flops / 2e10
-    transitions.finish(session, attempt, RunState.FINISHED, reason=None)
+    attempts.finish(session, attempt, RunState.FINISHED, reason=None)
 
 
 @pytest.fixture

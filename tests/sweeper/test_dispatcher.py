@@ -13,7 +13,7 @@ from store.models import Run
 from store.runs import attempts_of_run, get_run
 from store.states import AttemptState, RunState
 from store.sweeps import get_sweep
-from sweeper import files, ingest, transitions
+from sweeper import attempts, files, ingest, verbs
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
 from sweeper.worker import run_attempt
@@ -86,7 +86,7 @@ def test_no_more_run_at_once_than_there_are_cores(ask, service, settings):
 def test_what_goes_wrong_is_reported_as_such_and_the_sweep_goes_on(
     ask, service, monkeypatch, seed, expected
 ):
-    monkeypatch.setattr(transitions, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(attempts, "BACKOFF_S", (0.0,))
     state, n_attempts, reason = expected
     sweep_id = ask(**ONE, seeds=[seed, 0])
     service.until(sweep_id, "finished")
@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_reported_as_such_and_the_sweep_goes_on(
 
 
 def test_a_retry_goes_on_from_the_checkpoint(ask, service, settings, monkeypatch):
-    monkeypatch.setattr(transitions, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(attempts, "BACKOFF_S", (0.0,))
     sweep_id = ask(**ONE, seeds=[stub.DIES])
     service.until(sweep_id, "failed")
     starts = [step for w, _, step, _ in stub.side_log(settings.runs) if w == "START"]
@@ -110,7 +110,7 @@ def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
     sweep_id = ask(**ONE, seeds=[stub.SLOW])
     service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 2)
     with writing(engine) as session:
-        transitions.pause_sweep(session, sweep_id)
+        verbs.pause_sweep(session, sweep_id)
     service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
     with reading(engine) as session:
         attempt = attempts_of_run(session, service.runs(sweep_id)[0].id)[0]
@@ -120,7 +120,7 @@ def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
         service.dispatcher.tick()
     assert len(stub.side_log(settings.runs)) == n_steps  # nothing runs while paused
     with writing(engine) as session:
-        transitions.resume_sweep(session, sweep_id)
+        verbs.resume_sweep(session, sweep_id)
     service.until(sweep_id, "finished")
     steps = [step for w, _, step, _ in stub.side_log(settings.runs) if w == "STEP"]
     assert steps == list(range(1, stub.N_STEPS + 1))  # none twice
@@ -132,7 +132,7 @@ def test_cancel_kills_and_leaves_no_process(ask, service, settings, engine):
     service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
     pid = stub.side_log(settings.runs)[-1][3]
     with writing(engine) as session:
-        transitions.cancel_sweep(session, sweep_id)
+        verbs.cancel_sweep(session, sweep_id)
     service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.CANCELLED)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -143,7 +143,7 @@ def test_cancel_kills_and_leaves_no_process(ask, service, settings, engine):
 
 
 def test_a_killed_worker_is_retried_and_no_step_is_lost(ask, service, settings, monkeypatch):
-    monkeypatch.setattr(transitions, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(attempts, "BACKOFF_S", (0.0,))
     sweep_id = ask(**ONE, seeds=[stub.SLOW])
     service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 7)
     os.kill(stub.side_log(settings.runs)[-1][3], signal.SIGKILL)
@@ -196,8 +196,8 @@ def test_an_orphan_is_reaped(ask, service, settings, engine):
     service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
     with writing(engine) as session:  # SQL is made to forget it
         attempt = attempts_of_run(session, service.runs(sweep_id)[0].id)[0]
-        transitions.cancel_sweep(session, sweep_id)
-        transitions.cancelled(session, attempt)
+        verbs.cancel_sweep(session, sweep_id)
+        attempts.cancelled(session, attempt)
     service.dispatcher.reap()
     assert files.lock_holder(settings.runs / str(attempt.run_id)) is None
     assert service.executor.reserve(service.executor.slots()) is not None  # its room is free
@@ -227,7 +227,7 @@ def test_a_corrupt_end_is_not_a_success(ask, service, engine, settings):
     (folder / "result.json").write_text("{torn")
     with writing(engine) as session:
         row = session.get_one(Run, run.id)
-        attempt = transitions.claim(session, row, worker="nobody")
+        attempt = attempts.claim(session, row, worker="nobody")
     assert ingest.ending(folder, attempt.number, run.spec_hash) is None
     with writing(engine) as session:
         ended = {"status": "finished", "measurements": []}
@@ -241,7 +241,7 @@ def test_a_result_that_is_not_finite_is_a_divergence(ask, service, engine):
     sweep_id = ask(**ONE)
     with writing(engine) as session:
         run = session.get_one(Run, service.runs(sweep_id)[0].id)
-        attempt = transitions.claim(session, run, worker="nobody")
+        attempt = attempts.claim(session, run, worker="nobody")
         point = {"n_params": 1, "n_tokens": run.n_tokens, "loss": float("nan"), "flops": 1.0}
         ingest.conclude(session, run, attempt, {"status": "finished", "measurements": [point]})
     assert service.runs(sweep_id)[0].state is RunState.DIVERGED

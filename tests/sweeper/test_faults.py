@@ -19,7 +19,7 @@ from store.engine import reading, writing
 from store.runs import attempts_of_run, list_runs
 from store.states import RunState
 from store.sweeps import get_sweep
-from sweeper import files, transitions
+from sweeper import files, verbs
 from sweeper.faults import VARIABLE
 from sweeper.leader import LEASE
 from tests.sweeper import stub
@@ -214,14 +214,14 @@ def test_a_cancelled_run_never_comes_back(ask, dispatcher, engine, settings):
     sweeps = {}
     sweeps["queued"] = ask(**one, seeds=[7])
     with writing(engine) as session:
-        transitions.cancel_sweep(session, sweeps["queued"])
+        verbs.cancel_sweep(session, sweeps["queued"])
     dispatcher.start()
     for moment, n_tokens, n_lines in (("running", 2e6, 4), ("finishing", 3e6, stub.N_STEPS)):
         sweeps[moment] = ask(**one, tokens=[n_tokens], seeds=[stub.SLOW])
         before = len(stub.side_log(settings.runs))
         wait_for(lambda n=before + n_lines: len(stub.side_log(settings.runs)) > n)
         with writing(engine) as session:
-            transitions.cancel_sweep(session, sweeps[moment])
+            verbs.cancel_sweep(session, sweeps[moment])
         wait_for(lambda i=sweeps[moment]: _state(engine, i) is not RunState.RUNNING)
     dispatcher.kill()
     dispatcher.start()

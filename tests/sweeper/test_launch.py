@@ -13,7 +13,7 @@ from store.engine import reading, writing
 from store.models import Attempt, Run
 from store.runs import list_runs
 from store.states import RunKind, RunState
-from sweeper import ingest, transitions
+from sweeper import attempts, ingest, verbs
 from sweeper.launch import as_dict, canonical, launch, sha256
 
 COST = {
@@ -57,7 +57,7 @@ def launched(engine, settings, recommendation_id, **how):
 def end(engine, run_id, loss=1.99, energy=None, **how):
     with writing(engine) as session:
         run = session.get_one(Run, run_id)
-        attempt = transitions.claim(session, run, worker="w", n_devices=2)
+        attempt = attempts.claim(session, run, worker="w", n_devices=2)
         point = {
             "n_params": run.n_params, "n_tokens": run.n_tokens, "loss": loss, "flops": run.flops,
         }  # fmt: skip
@@ -199,7 +199,7 @@ def test_a_cancelled_launch_keeps_its_forecast_and_may_be_taken_up_again(
     recommendation = recommend()
     made = launched(engine, settings, recommendation)
     with writing(engine) as session:
-        transitions.cancel_launch(session, made["id"])
+        verbs.cancel_launch(session, made["id"])
         assert session.get_one(Run, made["run_id"]).state is RunState.CANCELLED
     again = launched(engine, settings, recommendation)
     assert (again["forecast_sha256"], again["state"]) == (made["forecast_sha256"], "queued")

@@ -8,7 +8,7 @@ from store.models import Sweep
 from store.runs import list_runs
 from store.states import RunState, SweepState
 from store.sweeps import get_sweep
-from sweeper import limits, transitions
+from sweeper import attempts, limits
 from sweeper.queue import startable
 
 
@@ -18,7 +18,7 @@ def empty_url(tmp_path):
 
 
 def start_one(session, hours_ago, n_devices=1):
-    attempt = transitions.claim(session, startable(session)[0], worker="w", n_devices=n_devices)
+    attempt = attempts.claim(session, startable(session)[0], worker="w", n_devices=n_devices)
     attempt.started_at = now() - timedelta(hours=hours_ago)
     session.flush()
     return attempt
@@ -34,7 +34,7 @@ def test_a_sweep_that_used_up_its_hours_is_stopped_and_what_runs_may_finish(engi
         assert sweep.state is SweepState.STOPPING
         assert sweep.reason.startswith("limits.hours=5 is used up: 6")
         assert sorted(r.state.value for r in list_runs(session)) == ["cancelled", "running"]
-        transitions.finish(session, attempt, RunState.FINISHED, reason=None)
+        attempts.finish(session, attempt, RunState.FINISHED, reason=None)
         assert sweep.state is SweepState.FINISHED
 
 

@@ -11,13 +11,13 @@ from store.models import Attempt
 from store.runs import attempts_of_run, get_run, list_runs
 from store.states import ATTEMPT_LIVE, RUN_OVER, SWEEP_OVER, RunState, SweepState
 from store.sweeps import get_sweep
-from sweeper import transitions as t
+from sweeper import attempts, verbs
 from sweeper.queue import Wish, live, startable
 
 
 def claim_next(session):
     waiting = startable(session)
-    return t.claim(session, waiting[0], worker="w") if waiting else None
+    return attempts.claim(session, waiting[0], worker="w") if waiting else None
 
 
 def states(session, sweep_id):
@@ -28,8 +28,8 @@ def test_a_run_is_claimed_once(engine, ask):
     ask()
     with writing(engine) as session:
         run = startable(session)[0]
-        assert t.claim(session, run, worker="a").number == 1
-        assert t.claim(session, run, worker="b") is None
+        assert attempts.claim(session, run, worker="a").number == 1
+        assert attempts.claim(session, run, worker="b") is None
 
 
 def test_a_sweep_runs_when_a_run_does_and_finishes_with_the_last(engine, ask):
@@ -39,9 +39,9 @@ def test_a_sweep_runs_when_a_run_does_and_finishes_with_the_last(engine, ask):
         assert sweep.state is SweepState.QUEUED
         first, second = claim_next(session), claim_next(session)
         assert sweep.state is SweepState.RUNNING
-        t.finish(session, first, RunState.FINISHED, reason=None)
+        attempts.finish(session, first, RunState.FINISHED, reason=None)
         assert sweep.state is SweepState.RUNNING
-        t.finish(session, second, RunState.DIVERGED, reason="nan")
+        attempts.finish(session, second, RunState.DIVERGED, reason="nan")
         assert sweep.state is SweepState.FINISHED
         assert sweep.ended_at is not None
         told = [e.data["state"] for e in events.after(session, 0, sweep_id=sweep_id)]
@@ -54,7 +54,7 @@ def test_a_sweep_without_any_finished_run_failed_and_says_so(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
         for _ in range(2):
-            t.finish(session, claim_next(session), RunState.DIVERGED, reason="nan")
+            attempts.finish(session, claim_next(session), RunState.DIVERGED, reason="nan")
         sweep = get_sweep(session, sweep_id)
         assert (sweep.state, sweep.reason) == (SweepState.FAILED, "no run finished: 2 diverged")
 
@@ -64,16 +64,16 @@ def test_a_failure_is_tried_again_until_the_budget_is_spent(engine, ask):
     with writing(engine) as session:
         run = startable(session)[0]
         for number in (1, 2, 3):
-            attempt = t.claim(session, run, worker="w")
+            attempt = attempts.claim(session, run, worker="w")
             assert attempt.number == number
-            t.fail(session, attempt, "its worker died")
+            attempts.fail(session, attempt, "its worker died")
         assert (run.state, run.n_failures, run.reason) == (RunState.FAILED, 3, "its worker died")
 
 
 def test_a_retry_waits_a_little(engine, ask):
     ask(sizes=[1e4])
     with writing(engine) as session:
-        t.fail(session, claim_next(session), "broke")
+        attempts.fail(session, claim_next(session), "broke")
         assert startable(session) == []
         run = list_runs(session)[0]
         assert run.state is RunState.QUEUED
@@ -83,7 +83,7 @@ def test_a_retry_waits_a_little(engine, ask):
 def test_a_failure_that_will_repeat_is_not_tried_again(engine, ask):
     ask(sizes=[1e4])
     with writing(engine) as session:
-        t.fail(session, claim_next(session), "cannot be meant", permanent=True)
+        attempts.fail(session, claim_next(session), "cannot be meant", permanent=True)
         assert list_runs(session)[0].state is RunState.FAILED
 
 
@@ -91,7 +91,7 @@ def test_a_lost_machine_does_not_charge_the_failure_budget(engine, ask):
     ask(sizes=[1e4])
     with writing(engine) as session:
         for _ in range(5):
-            t.preempt(session, claim_next(session), "node lost")
+            attempts.preempt(session, claim_next(session), "node lost")
         run = list_runs(session)[0]
         assert (run.n_failures, run.n_preemptions, run.state) == (0, 5, RunState.QUEUED)
 
@@ -100,21 +100,21 @@ def test_a_late_word_does_not_count(engine, ask):
     ask(sizes=[1e4])
     with writing(engine) as session:
         attempt = claim_next(session)
-        t.preempt(session, attempt, "gone")
+        attempts.preempt(session, attempt, "gone")
         with pytest.raises(FencedError, match="attempt 1 of run 1 is over already"):
-            t.finish(session, attempt, RunState.FINISHED, reason=None)
+            attempts.finish(session, attempt, RunState.FINISHED, reason=None)
 
 
 def test_pause_lets_nothing_start_and_asks_the_running_to_wait(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
         attempt = claim_next(session)
-        t.pause_sweep(session, sweep_id)
+        verbs.pause_sweep(session, sweep_id)
         assert startable(session) == []
         assert [wish for _, _, wish in live(session)] == [Wish.WAIT]
-        t.put_back(session, attempt, "paused")
+        attempts.put_back(session, attempt, "paused")
         assert states(session, sweep_id) == ["queued", "queued"]
-        t.resume_sweep(session, sweep_id)
+        verbs.resume_sweep(session, sweep_id)
         assert len(startable(session)) == 2
 
 
@@ -122,31 +122,31 @@ def test_stop_drops_what_has_not_begun_and_lets_the_rest_finish(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
         attempt = claim_next(session)
-        sweep = t.stop_sweep(session, sweep_id)
+        sweep = verbs.stop_sweep(session, sweep_id)
         assert sweep.state is SweepState.STOPPING
         assert sorted(states(session, sweep_id)) == ["cancelled", "running"]
         assert [wish for _, _, wish in live(session)] == [Wish.GO_ON]
-        t.preempt(session, attempt, "its machine went")  # it had begun, so it goes on
-        t.finish(session, claim_next(session), RunState.FINISHED, reason=None)
+        attempts.preempt(session, attempt, "its machine went")  # it had begun, so it goes on
+        attempts.finish(session, claim_next(session), RunState.FINISHED, reason=None)
         assert sweep.state is SweepState.FINISHED
 
 
 def test_stop_before_anything_began_leaves_nothing(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
-        assert t.stop_sweep(session, sweep_id).state is SweepState.CANCELLED
+        assert verbs.stop_sweep(session, sweep_id).state is SweepState.CANCELLED
 
 
 def test_cancel_is_final(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
         attempt = claim_next(session)
-        t.cancel_sweep(session, sweep_id)
+        verbs.cancel_sweep(session, sweep_id)
         assert [wish for _, _, wish in live(session)] == [Wish.DROP]
-        t.cancelled(session, attempt)
+        attempts.cancelled(session, attempt)
         assert set(states(session, sweep_id)) == {"cancelled"}
-        t.cancel_sweep(session, sweep_id)  # twice is once
-        for verb in (t.pause_sweep, t.resume_sweep, t.stop_sweep, t.retry_sweep):
+        verbs.cancel_sweep(session, sweep_id)  # twice is once
+        for verb in (verbs.pause_sweep, verbs.resume_sweep, verbs.stop_sweep, verbs.retry_sweep):
             with pytest.raises(ConflictError, match=f"sweep {sweep_id} is cancelled"):
                 verb(session, sweep_id)
 
@@ -154,11 +154,11 @@ def test_cancel_is_final(engine, ask):
 def test_retry_queues_only_what_failed(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
-        t.fail(session, claim_next(session), "broke", permanent=True)
-        t.finish(session, claim_next(session), RunState.FINISHED, reason=None)
+        attempts.fail(session, claim_next(session), "broke", permanent=True)
+        attempts.finish(session, claim_next(session), RunState.FINISHED, reason=None)
         sweep = get_sweep(session, sweep_id)
         assert sweep.state is SweepState.FINISHED
-        t.retry_sweep(session, sweep_id)
+        verbs.retry_sweep(session, sweep_id)
         assert sorted(states(session, sweep_id)) == ["finished", "queued"]
         assert sweep.state is SweepState.RUNNING
         assert list_runs(session, sweep_id=sweep_id)[0].n_failures == 0
@@ -169,7 +169,7 @@ def test_two_sweeps_share_a_run_and_one_may_go(engine, ask):
     with writing(engine) as session:
         runs = list_runs(session)
         assert len(runs) == 3
-        t.cancel_sweep(session, one)
+        verbs.cancel_sweep(session, one)
         assert states(session, two) == ["queued", "queued"]
         assert sorted(states(session, one)) == ["cancelled", "queued"]
 
@@ -184,7 +184,7 @@ def test_another_seed_is_another_run(engine, ask):
 def test_a_cancelled_run_asked_for_again_is_queued_again(engine, ask):
     one = ask(sizes=[1e4])
     with writing(engine) as session:
-        t.cancel_sweep(session, one)
+        verbs.cancel_sweep(session, one)
     two = ask(sizes=[1e4])
     with reading(engine) as session:
         assert states(session, two) == ["queued"]
@@ -194,7 +194,7 @@ def test_a_cancelled_run_asked_for_again_is_queued_again(engine, ask):
 def test_a_sweep_of_finished_runs_is_finished_at_once(engine, ask):
     ask(sizes=[1e4])
     with writing(engine) as session:
-        t.finish(session, claim_next(session), RunState.FINISHED, reason=None)
+        attempts.finish(session, claim_next(session), RunState.FINISHED, reason=None)
     again = ask(sizes=[1e4])
     with reading(engine) as session:
         assert get_sweep(session, again).state is SweepState.FINISHED
@@ -231,15 +231,15 @@ def _act(session, verb, sweep_id):
     if verb == "claim":
         waiting = [r for r in startable(session, limit=1000) if r.id in {x.id for x in runs}]
         if waiting:
-            t.claim(session, waiting[0], worker="w")
+            attempts.claim(session, waiting[0], worker="w")
         return
     alive = [a for run in runs for a in attempts_of_run(session, run.id) if a.state in ATTEMPT_LIVE]
     if verb in ("pause", "resume", "stop", "cancel", "retry"):
-        getattr(t, f"{verb}_sweep")(session, sweep_id)
+        getattr(verbs, f"{verb}_sweep")(session, sweep_id)
     elif alive:
         attempt: Attempt = alive[0]
         if verb == "finish":
-            t.finish(session, attempt, RunState.FINISHED, reason=None)
+            attempts.finish(session, attempt, RunState.FINISHED, reason=None)
         else:
-            getattr(t, verb)(session, attempt, "because")
+            getattr(attempts, verb)(session, attempt, "because")
     assert get_run(session, runs[0].id) is not None

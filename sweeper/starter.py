@@ -1,0 +1,104 @@
+"""From the queue to the executor: what waits is claimed in SQL first, then sent."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from store.engine import reading
+from store.models import Attempt, Run
+from store.settings import Settings
+from sweeper import attempts, faults, files, queue
+from sweeper.code import code_hash
+from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Ticket
+from sweeper.leader import Mandate
+from sweeper.resources import has_room, impossible, need_of
+
+log = structlog.get_logger("dispatcher")
+
+
+@dataclass(kw_only=True, slots=True)
+class Starter:
+    """Starts what fits, in the queue's order."""
+
+    mandate: Mandate
+    settings: Settings
+    executor: Executor
+    checkpoint_s: float
+    payload: str = DEFAULT_PAYLOAD
+    code: str = field(default_factory=code_hash)  # that this service can train with
+
+    def start_what_fits(self) -> None:
+        """One after the other; the first that does not fit waits, and nobody overtakes it."""
+        if not has_room(self.settings.runs):
+            return  # what is queued waits for room on the disk
+        with reading(self.mandate.engine) as session:
+            waiting = queue.startable(session)
+        for run in waiting:
+            why_not = self._why_not(run)
+            if why_not:
+                with self.mandate.writing() as session:
+                    attempts.refuse(session, session.get_one(Run, run.id), why_not)
+                continue
+            worker = self.executor.reserve(self._need(run))
+            if worker is None:
+                return
+            self._start(run, worker)
+
+    def _need(self, run: Run) -> Need:
+        return need_of(run, self.executor.slots())
+
+    def _why_not(self, run: Run) -> str | None:
+        if run.code_hash != self.code:
+            return (
+                f"it was planned with trainer code {run.code_hash[:12]} and this service has "
+                f"{self.code[:12]}; submit it again"
+            )
+        return impossible(run, self.executor.slots())
+
+    def _start(self, run: Run, worker: str) -> None:
+        with self.mandate.writing() as session:
+            run = session.get_one(Run, run.id)
+            need = self._need(run)
+            attempt = attempts.claim(
+                session, run, worker=worker, n_devices=need.n_gpus or need.n_cpus
+            )
+            faults.point("before_claim")
+        if attempt is None:
+            self.executor.release(worker)
+            return
+        faults.point("after_claim")
+        job = self._job(run, attempt)
+        try:
+            files.set_fence(Path(job.folder), attempt.number)
+            self.executor.start(worker, job)
+        except OSError as e:
+            with self.mandate.writing() as session:
+                found = session.get_one(Attempt, attempt.id)
+                attempts.fail(session, found, f"could not be started: {e}")
+        faults.point("after_start")
+        log.info("started", job=job.name, worker=worker, n_params=run.n_params)
+
+    def _job(self, run: Run, attempt: Attempt) -> Job:
+        ticket = ticket_of(attempt, self.settings)
+        return Job(
+            name=ticket.name,
+            attempt=attempt.number,
+            folder=str(ticket.folder),
+            data_dir=str(self.settings.corpora / run.corpus),
+            spec=run.spec,
+            device=run.device,
+            code_hash=run.code_hash,
+            need=self._need(run),
+            checkpoint_every_s=self.checkpoint_s,
+            payload=self.payload,
+        )
+
+
+def ticket_of(attempt: Attempt, settings: Settings) -> Ticket:
+    """Where an attempt was sent, by what SQL knows of it."""
+    return Ticket(
+        name=f"run-{attempt.run_id}-a{attempt.number}",
+        worker=attempt.worker,
+        folder=settings.runs / str(attempt.run_id),
+    )
