@@ -9,7 +9,9 @@ from sweeper.ray_actors import Member, RayExecutor
 
 def executor(*refs):
     pool = {f"w{i}": Member(handle=None, need=Need(), ref=ref) for i, ref in enumerate(refs)}
-    return RayExecutor(n_cpus=2, n_gpus=0, largest=Need(n_cpus=2), head_lives=lambda: True, pool=pool)
+    return RayExecutor(
+        n_cpus=2, n_gpus=0, largest=Need(n_cpus=2), head_lives=lambda: True, pool=pool
+    )
 
 
 def test_a_run_that_ends_ends_the_rest(monkeypatch):
