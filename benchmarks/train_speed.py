@@ -22,8 +22,9 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from sweeper.executor import environment
 from trainer.bench import SHAPES, training_step
-from trainer.execution import ENVIRONMENT, Execution
+from trainer.execution import Execution
 
 # label: (loop, precision, compiled). The first is what ratios refer to.
 LOOPS = {
@@ -90,7 +91,7 @@ class Team:
     """Processes that run one loop at the same time."""
 
     def __init__(self, label: str, shape: str, device: str, n: int) -> None:
-        tuned = ENVIRONMENT if LOOPS[label][0] == "ours" else {}
+        tuned = environment(n_threads=1) if LOOPS[label][0] == "ours" else {}
         command = [sys.executable, __file__, "--work", label, "--shapes", shape, "--device", device]
         self.members = []
         for _ in range(n):  # the first compiles, the others find what it compiled

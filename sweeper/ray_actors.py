@@ -8,13 +8,10 @@ they are answered while it trains.
 A call that is not answered in time makes its worker UNKNOWN, never dead.
 """
 
-import shlex
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +20,11 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from sweeper import files
 from sweeper.code import code_hash
-from sweeper.executor import (
-    Executor,
-    ExecutorLostError,
-    Job,
-    Need,
-    Status,
-    Ticket,
-    environment,
-)
-from sweeper.worker import run_attempt
+from sweeper.executor import Executor, ExecutorLostError, Job, Need, Status, Ticket
+from sweeper.ray_worker import ANSWER_S, ask, create, find, runtime_env
 
-ANSWER_S = 5.0  # a question not answered by then: UNKNOWN
 KILL_WAIT_S = 5.0
 REST_S = 0.02
-
-
-class Worker:
-    """The actor: trains one job at a time and answers questions meanwhile."""
-
-    def __init__(self, need: dict[str, int]) -> None:
-        self.need, self.code = need, code_hash()
-        self.job, self.asked = "", threading.Event()
-
-    def run(self, job: dict[str, Any]) -> None:
-        self.asked.clear()
-        self.job = job["name"]
-        try:
-            run_attempt(Job.from_dict(job), should_stop=self.asked.is_set, loaded_code=self.code)
-        finally:
-            self.job = ""
-
-    @ray.method(concurrency_group="control")
-    def status(self) -> dict[str, Any]:
-        node = ray.get_runtime_context().get_node_id()
-        return {"job": self.job, "need": self.need, "code": self.code, "node": node}
-
-    @ray.method(concurrency_group="control")
-    def stop(self, job: str) -> None:
-        if self.job == job:
-            self.asked.set()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -94,8 +56,8 @@ class RayExecutor(Executor):
     def adopt(self, tickets: Sequence[Ticket]) -> None:
         given = {t.worker: t.name for t in tickets}
         names = [a["name"] if isinstance(a, dict) else a for a in ray.util.list_named_actors()]
-        handles = {name: h for name in names if (h := _find(name)) is not None}
-        answers = _ask(handles)
+        handles = {name: h for name in names if (h := find(name)) is not None}
+        answers = ask(handles)
         mine = code_hash()
         for name, handle in handles.items():
             said = answers[name]
@@ -122,7 +84,7 @@ class RayExecutor(Executor):
                 return None
             self._drop(idle.pop())
         name = f"worker-{uuid.uuid4().hex[:12]}"
-        self.pool[name] = Member(handle=_create(name, need), need=need, job="?")
+        self.pool[name] = Member(handle=create(name, need), need=need, job="?")
         return name
 
     def _fits(self, need: Need) -> bool:
@@ -149,14 +111,14 @@ class RayExecutor(Executor):
                 result[ticket.name] = self._own_call(ticket, member)
             else:
                 to_ask[ticket.worker] = member.handle
-        answers = _ask(to_ask)
+        answers = ask(to_ask)
         for ticket in tickets:
             if ticket.worker in answers:
                 result[ticket.name] = self._answer(ticket, answers[ticket.worker])
         return result
 
     def _found_late(self, ticket: Ticket) -> Member | None:
-        handle = _find(ticket.worker)
+        handle = find(ticket.worker)
         if handle is not None:
             self.pool[ticket.worker] = Member(handle=handle, need=Need(), job=ticket.name)
         return self.pool.get(ticket.worker)
@@ -219,7 +181,7 @@ class RayExecutor(Executor):
 
     def _drop(self, worker: str) -> None:
         member = self.pool.pop(worker, None)
-        handle = member.handle if member else _find(worker)
+        handle = member.handle if member else find(worker)
         if handle is not None:
             ray.kill(handle)
 
@@ -272,49 +234,3 @@ def largest_of(machines: Sequence[Mapping[str, float]]) -> Need:
     """The machine with most GPUs, and of those with most cores."""
     most = max(((m.get("GPU", 0), m.get("CPU", 0)) for m in machines), default=(0, 0))
     return Need(n_gpus=int(most[0]), n_cpus=int(most[1]))
-
-
-def runtime_env(env_vars: dict[str, str], python: str = sys.executable) -> dict[str, Any]:
-    """Ray 2.60 puts the interpreter into a shell line unquoted (its `exec_worker`), so that workers
-    of an environment under a path with a space die before they start, for ever."""
-    quoted = shlex.quote(python)
-    return {"env_vars": env_vars} | ({} if quoted == python else {"py_executable": quoted})
-
-
-def _create(name: str, need: Need) -> Any:
-    actor = ray.remote(concurrency_groups={"control": 1})(Worker)  # type: ignore[call-overload]
-    made = actor.options(
-        name=name,
-        lifetime="detached",
-        num_cpus=need.n_cpus,
-        num_gpus=need.n_gpus,
-        max_restarts=0,  # SQL decides what is tried again
-        runtime_env=runtime_env(environment(need.n_cpus)),
-    )
-    return made.remote(asdict(need))
-
-
-def _find(name: str) -> Any:
-    try:
-        return ray.get_actor(name)
-    except ValueError:
-        return None
-
-
-def _ask(handles: Mapping[str, Any]) -> dict[str, Any]:
-    """What each says of itself; an exception or None where nothing came in time."""
-    refs = {name: handle.status.remote() for name, handle in handles.items()}
-    if refs:
-        ray.wait(list(refs.values()), num_returns=len(refs), timeout=ANSWER_S)
-    return {name: _got(ref) for name, ref in refs.items()}
-
-
-def _got(ref: Any) -> Any:
-    try:
-        return ray.get(ref, timeout=0.01)
-    except ActorUnavailableError:
-        return None
-    except RayActorError as e:
-        return e
-    except (GetTimeoutError, RayError):
-        return None

@@ -33,7 +33,7 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
     import ray
 
     from sweeper.executor import environment
-    from sweeper.ray_actors import runtime_env
+    from sweeper.ray_worker import runtime_env
     from sweeper.tune import search
     from trainer.config import DataSpec, RunSpec
     from trainer.data.manifest import Manifest

@@ -150,7 +150,7 @@ def _commands(session_id):
 
 
 def test_an_interpreter_under_a_path_with_a_space_is_quoted_for_ray():
-    from sweeper.ray_actors import runtime_env
+    from sweeper.ray_worker import runtime_env
 
     env = {"OMP_NUM_THREADS": "1"}
     assert runtime_env(env, "/opt/venv/bin/python") == {"env_vars": env}

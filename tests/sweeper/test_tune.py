@@ -44,7 +44,7 @@ def test_a_search_without_values_is_refused(tmp_path):
 def test_ray_tune_stops_the_worse_rates_early(tmp_path):
     import ray
 
-    from sweeper.ray_actors import runtime_env
+    from sweeper.ray_worker import runtime_env
 
     (tmp_path / "text").mkdir()
     for i in range(60):
