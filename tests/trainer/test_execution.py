@@ -1,11 +1,13 @@
 import pytest
 import torch
 
+from fitting.costs.tables import load_tables
 from trainer.execution import (
     Execution,
     can_compile,
     choose_execution,
     compile_pays,
+    eager_flop_s,
     probed_precision,
 )
 
@@ -20,6 +22,14 @@ def test_compilation_is_for_long_runs_only(make_spec):
     assert not compile_pays(make_spec(), "cpu")
     long = make_spec(horizons=(64 * 10**8,), data={"max_epochs": 1e9})
     assert compile_pays(long, "cpu")
+
+
+def test_a_core_is_as_fast_as_it_was_measured_by_size():
+    # reports/LOG.md, 2026-11-21: 53k, 46k, 29k tokens/s eager; the price table's rows
+    rows = load_tables().constants["small_models"].values()
+    for row in rows:
+        assert eager_flop_s(row["n_params"]) == pytest.approx(row["low"], rel=0.2)
+    assert eager_flop_s(1e9) == 7e10
 
 
 @pytest.mark.parametrize(
