@@ -1,4 +1,8 @@
-"""`python -m trainer spec.yaml --data DIR --out DIR`: one run, without any service."""
+"""`python -m trainer spec.yaml --data DIR --out DIR`: one run, without any service.
+
+Several specs that differ in rate and seed only are trained together as one batched model, which
+pays for models too small to keep a device busy; each gets its folder in DIR, named as its file.
+"""
 
 import argparse
 import json
@@ -12,16 +16,18 @@ import yaml
 from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.job import run_job
+from trainer.jobs import Order, run_jobs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the result as JSON. Exit code 0 finished, 1 diverged or stopped, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
-        spec = read_spec(args.spec)
+        if len(args.spec) > 1:
+            return _all_of(args)
         result = run_job(
             args.out,
-            spec,
+            read_spec(args.spec[0]),
             args.data,
             device=args.device,
             compile=args.compile,
@@ -39,6 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if result.status == "finished" else 1
 
 
+def _all_of(args: argparse.Namespace) -> int:
+    for name in ("parts", "graph"):
+        if getattr(args, name):
+            raise InputError(
+                f"--{name} is for one run; got {len(args.spec)} specs (leave it out, or start "
+                "them one by one)",
+                field=name,
+            )
+    orders = [Order(folder=args.out / path.stem, spec=read_spec(path)) for path in args.spec]
+    results = run_jobs(
+        orders,
+        args.data,
+        device=args.device,
+        compile=args.compile,
+        checkpoint_every_s=args.checkpoint_every,
+    )
+    sys.stdout.write(json.dumps([r.to_dict() for r in results], indent=2) + "\n")
+    return 0 if all(r.status == "finished" for r in results) else 1
+
+
 def read_spec(path: Path) -> RunSpec:
     """A RunSpec from YAML or JSON. Raises InputError for a file that is not one."""
     try:
@@ -49,7 +75,7 @@ def read_spec(path: Path) -> RunSpec:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
-    parser.add_argument("spec", type=Path, help="a RunSpec in YAML or JSON")
+    parser.add_argument("spec", type=Path, nargs="+", help="a RunSpec in YAML or JSON")
     parser.add_argument("--data", type=Path, required=True, help="a prepared corpus")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

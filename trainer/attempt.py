@@ -1,98 +1,208 @@
-"""What one attempt at a job keeps beside the training: its pace, the energy it used, and whether
-it was told to stop or has nothing left to hope for.
+"""One attempt at a run: its clock, journal, checkpoints and result, around the events of `train`.
+
+The training itself is in `session`; whoever drives the loop hands each event to `handle`.
 """
 
-import signal
-import threading
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainer.energy import open_meter
+from trainer import checkpoint
+from trainer.checkpoint import Checkpoint
+from trainer.config import RunSpec
+from trainer.data.corpus import Corpus
+from trainer.execution import Execution
+from trainer.measurement import code_hash, measurement
+from trainer.memory import windows_of
+from trainer.meters import LOST, Energy, Pace, Streak, is_oom
+from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, Status
+from trainer.schedule import n_steps, segments
+from trainer.session import Session, open_session
+from trainer.train import Measured, Stepped, train
+from trainer.weights import save_model
+from trainer.world import World
 
-PATIENCE = 16
-LOST = f"not finite, {PATIENCE} steps in a row or more (try a lower lr or a longer warm-up)"
+LOG_LINES = 256  # progress lines of a whole run, about
+POLL_STEPS = 8  # how often `should_stop` and the clock are asked
 
 
-class Pace:
-    """Tokens per second of the steps alone: first steps (compilation) and evaluation apart."""
+class Attempt:
+    """Keeps the clock and the journal of one attempt; the training itself is in `session`."""
 
-    def __init__(self, batch_tokens: int) -> None:
-        self.batch_tokens = batch_tokens
-        self.n_steps, self.seconds, self.last = 0, 0.0, 0.0
-        self.skip = 2
+    def __init__(
+        self,
+        folder: Path,
+        spec: RunSpec,
+        execution: Execution,
+        checkpoint_every_s: float,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.folder, self.spec, self.execution = folder, spec, execution
+        self.checkpoint_every_s, self.should_stop = checkpoint_every_s, should_stop
+        self.every = max(1, n_steps(spec) // LOG_LINES)
+        self.measurements: list[dict[str, Any]] = []
+        self.seconds_before = 0.0
+        self.started = self.saved = time.monotonic()
+        self.pace = Pace(spec.batch_tokens)
+        self.session: Session | None = None
+        self.world = World()
 
-    def restart(self) -> None:
-        self.last = time.perf_counter()
+    def run(self, data_dir: Path, found: Checkpoint | None, world: World) -> Result:
+        try:
+            session = self.open(data_dir, found, world)
+            self.begin(session)
+            for event in train(session):
+                over = self.handle(event, session)
+                if over:
+                    return self.result(*over)
+            return self.result("finished", "")
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
+            if not is_oom(e):
+                raise
+            return self.result("oom", self._oom_reason(e))
 
-    def step(self) -> None:
-        now = time.perf_counter()
-        if self.skip:
-            self.skip -= 1
-        else:
-            self.n_steps += 1
-            self.seconds += now - self.last
-        self.last = now
+    def open(self, data_dir: Path, found: Checkpoint | None, world: World) -> Session:
+        """The session, where the checkpoint left it."""
+        meta, self.world = found.meta if found else {}, world
+        self.measurements = list(meta.get("measurements", []))
+        self.seconds_before = meta.get("seconds", 0.0)
+        self.journal = Journal(self.folder, meta.get("journal"), active=world.first)
+        self.energy = Energy(self.execution.device, n_sharing=world.size * self.execution.n_stacked)
+        corpus = Corpus(data_dir, self.spec.data, context=self.spec.model.context)
+        self.session = open_session(self.spec, corpus, self.execution, world)
+        if found:
+            tensors = found.load(self.session.live())
+            self.session.restore(tensors, segment=meta["segment"], step=meta["step"])
+        return self.session
 
     @property
-    def tok_s(self) -> float:
-        return self.n_steps * self.batch_tokens / self.seconds if self.seconds else 0.0
+    def can_shrink(self) -> bool:
+        """Whether an attempt after this one could do with less memory."""
+        n_windows = windows_of(self.spec, self.world.size)
+        return not self.execution.recompute or self.execution.n_parts < n_windows
 
+    def _oom_reason(self, e: BaseException) -> str:
+        if not self.execution.recompute:
+            remedy = "the next attempt recomputes activations, which takes less"
+        elif self.can_shrink:
+            remedy = "the next attempt takes the batch in more parts, which takes less"
+        else:
+            remedy = "start more processes, or ask for a smaller model"
+        return f"out of memory on {self.execution.device}: {e}"[:400] + f" ({remedy})"
 
-class Streak:
-    """Steps that the guard skipped one after the other, as far as log lines can tell: a line that
-    saw any step go well begins anew."""
+    def begin(self, session: Session) -> None:
+        """Directly before the first step."""
+        self.pace.restart()
+        self.streak = Streak(int(session.guard.n_skipped))
 
-    def __init__(self, n_skipped: int) -> None:
-        self.n_skipped, self.n_steps, self.in_a_row = n_skipped, 0, 0
-
-    def step(self) -> None:
-        self.n_steps += 1
-
-    def is_lost(self, n_skipped: int) -> bool:
-        """A step that is not finite is skipped and does no harm; `PATIENCE` in a row do."""
-        all_skipped = n_skipped - self.n_skipped == self.n_steps
-        self.in_a_row = self.in_a_row + self.n_steps if all_skipped else 0
-        self.n_skipped, self.n_steps = n_skipped, 0
-        return self.in_a_row >= PATIENCE
-
-
-class Energy:
-    """A meter that may fail without harm to the training: what it then knows is None."""
-
-    def __init__(self, device: str, *, n_processes: int = 1) -> None:
-        """Several processes are not metered: each would see its own part, or all of them."""
-        self.meter = open_meter(device) if n_processes == 1 else None
-
-    def look(self) -> dict[str, Any] | None:
-        """The reading so far; call it at least every ten minutes, a counter may wrap."""
-        if self.meter is None:
+    def handle(self, event: Stepped | Measured, session: Session) -> tuple[Status, str] | None:
+        """Journal it; how and why the run is over, or None to go on."""
+        if isinstance(event, Measured):
+            if not math.isfinite(event.evaluation.loss):
+                return "diverged", f"the loss measured at {event.horizon} tokens is not finite"
+            self._record(event, session)
+            self.pace.restart()
             return None
-        try:
-            return self.meter.reading().to_dict()
-        except (OSError, ValueError):
-            self.meter = None
-            return None
+        self.pace.step()
+        self.streak.step()
+        if event.step % self.every == 0 or event.step == event.segment.last:
+            reason = self._log(event, session)
+            if reason:
+                return "diverged", reason
+        if event.step % POLL_STEPS == 0 and self._interrupted(session):
+            return "stopped", "asked to stop; a checkpoint was written"
+        return None
 
+    def _interrupted(self, session: Session) -> bool:
+        due = time.monotonic() - self.saved > self.checkpoint_every_s
+        stop, due = session.world.agree(self.should_stop(), due)
+        if stop or due:
+            self._save(session)
+        return stop
 
-def is_oom(e: BaseException) -> bool:
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(e, kinds) or any(w in str(e).lower() for w in words)
+    def _save(self, session: Session) -> None:
+        meta = {
+            "spec_hash": self.spec.fingerprint(),
+            "data_fingerprint": self.spec.data.fingerprint,
+            "segment": session.segment,
+            "step": session.step,
+            "execution": self.execution.to_dict(),
+            "measurements": self.measurements,
+            "journal": self.journal.lengths(),
+            "seconds": self._seconds(),
+        }
+        checkpoint.save(self.folder / "checkpoints", session.state(), meta, session.world)
+        self.energy.look()
+        self.saved = time.monotonic()
 
+    def _log(self, event: Stepped, session: Session) -> str:
+        """Journal a step; a reason when the run has diverged."""
+        loss, norm = event.loss.item(), event.norm.item()
+        lost = self.streak.is_lost(int(session.guard.n_skipped))
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            return (
+                f"loss {loss} and gradient norm {norm} at step {event.step}: {LOST}" if lost else ""
+            )
+        record = {
+            "step": event.step,
+            "n_tokens": event.step * self.spec.batch_tokens,
+            "loss": loss,
+            "lr": self.spec.optimizer.lr * event.level,
+            "grad_norm": norm,
+            "tok_s": self.pace.tok_s,
+            "seconds": self._seconds(),
+            "phase": event.segment.kind,
+            "horizon": event.segment.horizon,
+            "share": self._share(),
+        }
+        self.journal.append(PROGRESS, record)
+        return ""
 
-@contextmanager
-def sigterm() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM came, instead of dying from it. Only a main thread may listen."""
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
-    try:
-        yield came.is_set
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def _share(self) -> float:
+        """Part of the whole job that is done, branches included, in [0, 1]."""
+        s = self.session
+        if s is None:
+            return 0.0
+        chain = segments(self.spec)
+        done = sum(c.last - c.first for c in chain[: s.segment])
+        here = s.step - chain[s.segment].first if s.segment < len(chain) else 0
+        return (done + here) / n_steps(self.spec)
+
+    def _record(self, event: Measured, session: Session) -> None:
+        record = measurement(self.spec, session.corpus, event.horizon, event.evaluation)
+        self.measurements.append(record)
+        self.journal.append(MEASUREMENTS, record)
+        if event.horizon == self.spec.n_tokens and session.world.first:
+            save_model(self.folder, self.spec, event.weights)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def result(self, status: Status, reason: str) -> Result:
+        s = self.session
+        return Result(
+            status=status,
+            reason=reason,
+            measurements=tuple(self.measurements),
+            train_seconds=self._seconds(),
+            tok_s=self.pace.tok_s,
+            n_tokens_processed=round(self._share() * n_steps(self.spec)) * self.spec.batch_tokens,
+            n_skipped=int(s.guard.n_skipped) if s else 0,
+            device=self.execution.device,
+            precision=self.execution.precision,
+            compiled=self.execution.compiled,
+            n_threads=self.execution.n_threads,
+            n_processes=self.world.size,
+            recompute=self.execution.recompute,
+            n_parts=self.execution.n_parts,
+            n_stacked=self.execution.n_stacked,
+            graph=self.execution.graph,
+            can_shrink=self.can_shrink,
+            spec_hash=self.spec.fingerprint(),
+            code_hash=code_hash(),
+            energy=self.energy.look(),
+        )

@@ -31,6 +31,7 @@ class Execution:
     recompute: bool = False  # activations, block by block; decided by `trainer.memory`
     graph: bool = False  # a whole step as one CUDA graph
     n_parts: int = 1  # a batch is taken in so many, gradients accumulated; likewise
+    n_stacked: int = 1  # runs trained together as one batched model, `trainer.stack`
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "fp32":
@@ -105,7 +106,12 @@ COMPILE_S = 30.0  # the first step of a shape
 
 
 def choose_execution(
-    spec: RunSpec, device: str, wanted: Compile, *, resumed: dict[str, Any] | None
+    spec: RunSpec,
+    device: str,
+    wanted: Compile,
+    *,
+    resumed: dict[str, Any] | None,
+    n_stacked: int = 1,
 ) -> Execution:
     """Device, precision and whether to compile; a resumed run goes on as it began."""
     where = find_device(device)
@@ -118,14 +124,15 @@ def choose_execution(
             compiled=compiled,
             graph=before.get("graph", False),
             n_parts=before.get("n_parts", 1),
+            n_stacked=n_stacked,
         )
     precision = spec.precision if spec.precision != "auto" else probed_precision(where)
     compiled = (
         can_compile()
         and spec.model.family in COMPILABLE
-        and (wanted == "always" or (wanted == "auto" and compile_pays(spec, where)))
+        and (wanted == "always" or (wanted == "auto" and compile_pays(spec, where, n_stacked)))
     )
-    return Execution(device=where, precision=precision, compiled=compiled)
+    return Execution(device=where, precision=precision, compiled=compiled, n_stacked=n_stacked)
 
 
 def with_graph(
@@ -142,9 +149,9 @@ def with_graph(
     return replace(execution, graph=wanted or execution.graph)
 
 
-def compile_pays(spec: RunSpec, device: str) -> bool:
+def compile_pays(spec: RunSpec, device: str, n_stacked: int = 1) -> bool:
     """An estimate from the FLOPs, the same on every start: is the time saved worth the wait?"""
-    flops = spec.n_tokens_processed * spec.model.train_flops_per_token()
+    flops = n_stacked * spec.n_tokens_processed * spec.model.train_flops_per_token()
     if device.startswith("cuda"):
         return flops > 1e15
     return COMPILE_SAVES * flops / eager_flop_s(spec.model.n_params) > COMPILE_S

@@ -55,30 +55,27 @@ def set_rate(optimizer: torch.optim.AdamW, level: float) -> None:
 class Guard:
     """Says to skip a step whose loss lies 6 sigma above the last 128, or is not a number.
 
-    Four numbers on the device; part of the state, because the decision depends on the past.
+    Numbers on the device; part of the state, because the decision depends on the past. One guard
+    may watch several runs (`shape` (K,)), each by its own past.
     """
 
-    def __init__(self, device: torch.device | str) -> None:
-        self.recent = torch.full((GUARD_STEPS,), torch.nan, device=device)
-        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
-        self.n_skipped = torch.zeros((), dtype=torch.int64, device=device)
+    def __init__(self, device: torch.device | str, shape: tuple[int, ...] = ()) -> None:
+        self.recent = torch.full((*shape, GUARD_STEPS), torch.nan, device=device)
+        self.cursor = torch.zeros(shape, dtype=torch.int64, device=device)
+        self.n_skipped = torch.zeros(shape, dtype=torch.int64, device=device)
 
     def judge(self, loss: Tensor, norm: Tensor) -> Tensor:
-        """1.0 to skip, 0.0 to go on; remembers the loss unless skipped."""
-        full = ~self.recent.isnan().any()
-        limit = self.recent.mean() + GUARD_SIGMA * self.recent.std()
+        """1.0 to skip, 0.0 to go on; remembers the loss unless skipped. All of one shape."""
+        full = ~self.recent.isnan().any(-1)
+        limit = self.recent.mean(-1) + GUARD_SIGMA * self.recent.std(-1)
         skip = (full & (loss > limit)) | ~norm.isfinite()
-        index = (self.cursor % GUARD_STEPS).reshape(1)
-        before = self.recent.index_select(0, index)  # indexing by a 0-D tensor would wait for it
-        kept = torch.where(skip, before, loss.detach().float())
-        self.recent.index_copy_(0, index, kept)
+        index = (self.cursor % GUARD_STEPS).unsqueeze(-1)
+        before = self.recent.gather(-1, index)  # indexing by a 0-D tensor would wait for it
+        kept = torch.where(skip.unsqueeze(-1), before, loss.detach().float().unsqueeze(-1))
+        self.recent.scatter_(-1, index, kept)
         self.cursor += (~skip).to(torch.int64)
         self.n_skipped += skip.to(torch.int64)
         return skip.to(torch.float32)
 
     def state(self) -> dict[str, Any]:
         return {"recent": self.recent, "cursor": self.cursor, "n_skipped": self.n_skipped}
-
-    def load(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            getattr(self, name).copy_(value)

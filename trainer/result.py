@@ -31,6 +31,7 @@ class Result:
     recompute: bool = False  # whether activations were made again rather than kept
     graph: bool = False  # whether a step was one CUDA graph
     n_parts: int = 1  # that each batch was taken in
+    n_stacked: int = 1  # runs that shared each step's time
     can_shrink: bool = False  # out of memory: another attempt would take less
     energy: dict[str, Any] | None = None  # this attempt's `trainer.energy.Reading`, where metered
 

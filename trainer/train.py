@@ -13,7 +13,7 @@ from trainer.evaluate import Evaluation, evaluate
 from trainer.optim import set_rate
 from trainer.schedule import Segment, rate
 from trainer.session import Session
-from trainer.step import step_of
+from trainer.step import Step, step_of
 from trainer.world import whole
 
 
@@ -37,12 +37,15 @@ class Measured:
     weights: dict[str, Tensor]  # of the cooled-down model, on the CPU; the first process's only
 
 
-def train(session: Session) -> Iterator[Stepped | Measured]:
+def train(session: Session, step: Step | None = None) -> Iterator[Stepped | Measured]:
     """Train from where the session stands to the end of its last cooldown.
 
     Between two yields the session is consistent and may be saved (`session.state()`).
+
+    Args:
+        step: that moves the session on; None: its own.
     """
-    step = step_of(session)
+    step = step or step_of(session)
     while (segment := session.here) is not None:
         if segment.kind == "branch" and session.trunk is None:
             session.leave_trunk()

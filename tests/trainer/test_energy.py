@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import attempt, energy
+from trainer import energy, meters
 from trainer.energy import Meter, open_meter
 
 
@@ -121,8 +121,8 @@ def test_a_real_gpu_uses_power():
 
 def test_a_meter_that_breaks_does_not_end_the_training(tmp_path, monkeypatch):
     file = package(tmp_path, "intel-rapl:0", 1_000_000)
-    monkeypatch.setattr(attempt, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
-    metered = attempt.Energy("cpu")
+    monkeypatch.setattr(meters, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
+    metered = meters.Energy("cpu")
     file.write_text("3000000")
     found = metered.look()
     assert (found["joules"], found["source"]) == (pytest.approx(2), "rapl")
@@ -132,5 +132,5 @@ def test_a_meter_that_breaks_does_not_end_the_training(tmp_path, monkeypatch):
 
 def test_several_processes_are_not_metered(tmp_path, monkeypatch):
     package(tmp_path, "intel-rapl:0", 1_000_000)
-    monkeypatch.setattr(attempt, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
-    assert attempt.Energy("cpu", n_processes=2).look() is None
+    monkeypatch.setattr(meters, "open_meter", lambda device: open_meter(device, powercap=tmp_path))
+    assert meters.Energy("cpu", n_sharing=2).look() is None

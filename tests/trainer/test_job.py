@@ -44,7 +44,7 @@ def test_the_energy_of_the_attempt_is_in_its_result(tmp_path, make_spec, corpus_
     reads = itertools.count()
     counter = {lambda: 10.0 * next(reads): float("inf")}
     monkeypatch.setattr(
-        "trainer.attempt.open_meter", lambda _: Meter(counter, source="rapl", scope="1 CPU package")
+        "trainer.meters.open_meter", lambda _: Meter(counter, source="rapl", scope="1 CPU package")
     )
     found = run_job(tmp_path, make_spec(), corpus_dir).energy
     assert (found["source"], found["scope"]) == ("rapl", "1 CPU package")
@@ -53,7 +53,7 @@ def test_the_energy_of_the_attempt_is_in_its_result(tmp_path, make_spec, corpus_
 
 
 def test_a_machine_without_a_meter_says_null(tmp_path, make_spec, corpus_dir, monkeypatch):
-    monkeypatch.setattr("trainer.attempt.open_meter", lambda _: None)
+    monkeypatch.setattr("trainer.meters.open_meter", lambda _: None)
     run_job(tmp_path, make_spec(), corpus_dir)
     assert json.loads((tmp_path / "result.json").read_text())["energy"] is None
 
@@ -62,7 +62,7 @@ def test_a_machine_without_a_meter_says_null(tmp_path, make_spec, corpus_dir, mo
 def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
     tmp_path, make_spec, corpus_dir, stop_at, monkeypatch
 ):
-    monkeypatch.setattr("trainer.job.POLL_STEPS", 1)  # also in the middle of a branch
+    monkeypatch.setattr("trainer.attempt.POLL_STEPS", 1)  # also in the middle of a branch
     spec = make_spec()
     whole = run_job(tmp_path / "whole", spec, corpus_dir)
     parts = tmp_path / "parts"
@@ -80,7 +80,7 @@ CHAIN = ScheduleSpec(warmup_share=0.1, scheme="wsd-s")
 def test_a_chain_stopped_anywhere_and_resumed_is_the_same_chain(
     tmp_path, make_spec, corpus_dir, stop_at, monkeypatch
 ):
-    monkeypatch.setattr("trainer.job.POLL_STEPS", 1)
+    monkeypatch.setattr("trainer.attempt.POLL_STEPS", 1)
     spec = make_spec(schedule=CHAIN)
     whole = run_job(tmp_path / "whole", spec, corpus_dir)
     parts = tmp_path / "parts"

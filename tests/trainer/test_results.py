@@ -27,7 +27,7 @@ def not_finite(monkeypatch):
             )
             return session
 
-        monkeypatch.setattr("trainer.job.open_session", spoiled)
+        monkeypatch.setattr("trainer.attempt.open_session", spoiled)
 
     return spoil
 
@@ -78,7 +78,7 @@ def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch
     def broken(*_):
         raise MemoryError("no memory for this")
 
-    monkeypatch.setattr("trainer.job.open_session", broken)
+    monkeypatch.setattr("trainer.attempt.open_session", broken)
     result = run_job(tmp_path, make_spec(), corpus_dir)
     assert (result.status, result.measurements) == ("oom", ())
     assert result.reason == (

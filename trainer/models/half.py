@@ -14,23 +14,37 @@ import torch
 from torch import Tensor
 
 
-class HalfAttention(torch.autograd.Function):
+def half_attention(
+    q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, mask_TT: Tensor, scale: float
+) -> Tensor:
     """softmax(q kᵀ · scale + mask) v; q, k, v in bfloat16, the mask in float32."""
+    y_PTK: Tensor = _HalfAttention.apply(q_PTK, k_PTK, v_PTK, mask_TT, scale)[0]  # type: ignore[no-untyped-call]
+    return y_PTK
+
+
+class _HalfAttention(torch.autograd.Function):
+    """Its outputs beyond the first are for the backward pass."""
+
+    generate_vmap_rule = True  # for `trainer.stack`
 
     @staticmethod
-    def forward(  # noqa: PLR0917
-        ctx: Any, q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, mask_TT: Tensor, scale: float
-    ) -> Tensor:
+    def forward(
+        q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, mask_TT: Tensor, scale: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         score_PTT = (q_PTK @ k_PTK.transpose(1, 2)).float() * scale + mask_TT
         e_PTT = (score_PTT - score_PTT.amax(-1, keepdim=True)).exp().to(q_PTK.dtype)
         sum_PT1 = e_PTT.sum(-1, keepdim=True, dtype=torch.float32)
-        y_PTK = ((e_PTT @ v_PTK) / sum_PT1).to(q_PTK.dtype)
-        ctx.save_for_backward(q_PTK, k_PTK, v_PTK, e_PTT, sum_PT1, y_PTK)
-        ctx.scale = scale
-        return y_PTK
+        return ((e_PTT @ v_PTK) / sum_PT1).to(q_PTK.dtype), e_PTT, sum_PT1
 
     @staticmethod
-    def backward(ctx: Any, dy_PTK: Tensor) -> tuple[Tensor | None, ...]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        (q_PTK, k_PTK, v_PTK, _, ctx.scale), (y_PTK, e_PTT, sum_PT1) = inputs, output
+        ctx.mark_non_differentiable(e_PTT, sum_PT1)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(q_PTK, k_PTK, v_PTK, e_PTT, sum_PT1, y_PTK)
+
+    @staticmethod
+    def backward(ctx: Any, dy_PTK: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         """ds = p (dp - sum over K of dy y), p = e / sum; the division is in `share`."""
         q_PTK, k_PTK, v_PTK, e_PTT, sum_PT1, y_PTK = ctx.saved_tensors
         share_PTK = (dy_PTK / sum_PT1).to(q_PTK.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fitting.costs.architecture import Architecture
 from trainer.data.manifest import END_OF_DOCUMENT
-from trainer.models.half import HalfAttention
+from trainer.models.half import half_attention
 
 
 class Rotary(nn.Module):
@@ -83,7 +83,7 @@ class CausalAttention(nn.Module):
             k_BGTK, v_BGTK = (x.repeat_interleave(n, dim=1) for x in (k_BGTK, v_BGTK))
         if q_BHTK.dtype is torch.bfloat16 and together_B1TT is None:
             q_PTK, k_PTK, v_PTK = (x.flatten(0, 1) for x in (q_BHTK, k_BGTK, v_BGTK))
-            y_PTK = HalfAttention.apply(q_PTK, k_PTK, v_PTK, self.mask[:T, :T], scale)  # type: ignore[no-untyped-call]
+            y_PTK = half_attention(q_PTK, k_PTK, v_PTK, self.mask[:T, :T], scale)
             return y_PTK.view_as(q_BHTK)
         score_BHTT = (q_BHTK * scale) @ k_BGTK.transpose(-2, -1) + self.mask[:T, :T]
         if together_B1TT is not None:

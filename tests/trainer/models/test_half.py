@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fitting.costs.architecture import Architecture
 from trainer.config import OptimizerSpec
-from trainer.models.half import HalfAttention
+from trainer.models.half import half_attention
 from trainer.models.lm import build
 
 
@@ -32,7 +32,7 @@ def autograd(q, k, v, mask, scale):
 )
 def test_value_and_gradients_are_those_of_autograd(n, t, width, scale, seed):
     made = []
-    for attention in (HalfAttention.apply, autograd):
+    for attention in (half_attention, autograd):
         (q, k, v), mask = inputs(n, t, width, seed)
         y = attention(q, k, v, mask, scale)
         (y * torch.arange(y.numel()).view_as(y).cos()).sum().backward()
@@ -46,12 +46,12 @@ def test_two_positions_by_hand():
     q = torch.zeros(1, 2, 1, dtype=torch.bfloat16)
     v = torch.tensor([[[1.0], [3.0]]], dtype=torch.bfloat16)
     mask = torch.tensor([[0.0, -math.inf], [0.0, 0.0]])
-    assert HalfAttention.apply(q, q, v, mask, 1.0).flatten().tolist() == [1.0, 2.0]
+    assert half_attention(q, q, v, mask, 1.0).flatten().tolist() == [1.0, 2.0]
 
 
 def test_scores_beyond_the_range_of_exp_stay_finite():
     (q, k, v), mask = inputs(2, 8, 4, 0, torch.bfloat16)
-    y = HalfAttention.apply(q, k, v, mask, 1e4)
+    y = half_attention(q, k, v, mask, 1e4)
     y.float().sum().backward()
     assert y.isfinite().all()
     assert all(x.grad.isfinite().all() for x in (q, k, v))

@@ -1,0 +1,150 @@
+"""Many runs in one process: those of one shape as a stack, what does not stack one by one.
+
+Each keeps its own folder, journal, checkpoints and result, as `run_job` would have left them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainer import checkpoint
+from trainer.attempt import Attempt
+from trainer.checkpoint import Checkpoint
+from trainer.config import RunSpec
+from trainer.data.manifest import Manifest
+from trainer.execution import Compile, Execution, choose_execution, find_device
+from trainer.job import run_job
+from trainer.meters import is_oom, sigterm
+from trainer.result import Result, Status
+from trainer.session import Session
+from trainer.stack import Stack, check_alike
+from trainer.threads import using_threads, with_threads
+from trainer.train import Measured, Stepped, train
+from trainer.validate import validate
+from trainer.world import World
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """One run that is wanted, and whether it still is."""
+
+    folder: Path
+    spec: RunSpec
+    should_stop: Callable[[], bool] = lambda: False
+
+    def found(self) -> Checkpoint | None:
+        return checkpoint.newest(
+            self.folder / "checkpoints",
+            spec_hash=self.spec.fingerprint(),
+            data_fingerprint=self.spec.data.fingerprint,
+        )
+
+    def done(self) -> Result | None:
+        result = Result.load(self.folder)
+        same = result is not None and result.spec_hash == self.spec.fingerprint()
+        return result if result and same and result.final else None
+
+
+def run_jobs(
+    orders: Sequence[Order],
+    data_dir: Path,
+    *,
+    device: str = "auto",
+    compile: Compile = "auto",  # noqa: A002
+    checkpoint_every_s: float = 60.0,
+) -> list[Result]:
+    """Train all of `orders`, together where they stand at the same step; results in their order.
+
+    Runs that were stopped at different steps go on in groups. The same group goes on bit for bit,
+    another one within float noise. Without the memory for all at once they are trained one by one.
+
+    Raises:
+        InputError: they are not alike, or as `run_job`; nothing was allocated.
+    """
+    check_alike([o.spec for o in orders], find_device(device))
+    for order in orders:
+        validate(order.spec, Manifest.load(data_dir))
+    groups: dict[object, list[Order]] = {}
+    for order in orders:
+        if order.done() is None:
+            groups.setdefault(_standing(order.found()), []).append(order)
+    how = _How(data_dir, device, compile, checkpoint_every_s)
+    for group in groups.values():
+        _together(group, how) if len(group) > 1 else _alone(group[0], how)
+    return [result for o in orders if (result := Result.load(o.folder)) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    data_dir: Path
+    device: str
+    compile: Compile
+    checkpoint_every_s: float
+
+
+def _standing(found: Checkpoint | None) -> object:
+    """Runs with the same may go on together."""
+    if found is None:
+        return None
+    execution = found.meta["execution"]
+    where = (found.meta["segment"], found.meta["step"])
+    return (*where, execution["precision"], execution["compiled"], execution["device"])
+
+
+def _alone(order: Order, how: _How) -> Result:
+    return run_job(
+        order.folder,
+        order.spec,
+        how.data_dir,
+        device=how.device,
+        compile=how.compile,
+        should_stop=order.should_stop,
+        checkpoint_every_s=how.checkpoint_every_s,
+    )
+
+
+def _together(orders: Sequence[Order], how: _How) -> None:
+    found = [o.found() for o in orders]
+    spec, meta = orders[0].spec, found[0].meta if found[0] else None
+    execution = choose_execution(spec, how.device, how.compile, resumed=meta, n_stacked=len(orders))
+    execution = with_threads(spec, execution, resumed=meta)
+    try:
+        with sigterm() as told, using_threads(execution.n_threads):
+            attempts = [_attempt(o, execution, how, told) for o in orders]
+            opened = zip(attempts, found, strict=True)
+            sessions = [a.open(how.data_dir, f, World()) for a, f in opened]
+            _lockstep(attempts, sessions)
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
+        if not is_oom(e):
+            raise
+        for order in orders:
+            _alone(order, how)
+
+
+def _attempt(order: Order, execution: Execution, how: _How, told: Callable[[], bool]) -> Attempt:
+    order.folder.mkdir(parents=True, exist_ok=True)
+    stop = order.should_stop
+    return Attempt(
+        order.folder, order.spec, execution, how.checkpoint_every_s, lambda: told() or stop()
+    )
+
+
+def _lockstep(attempts: Sequence[Attempt], sessions: Sequence[Session]) -> None:
+    """One event of each, then all are looked at: within a round losses are not there yet."""
+    stack = Stack(sessions)
+    events = {k: train(s, stack.step_of(k)) for k, s in enumerate(sessions)}
+    for attempt, session in zip(attempts, sessions, strict=True):
+        attempt.begin(session)
+    while events:
+        round_: dict[int, Stepped | Measured | None] = {k: next(e, None) for k, e in events.items()}
+        for k, event in round_.items():
+            over = attempts[k].handle(event, sessions[k]) if event else _FINISHED
+            if over:
+                attempts[k].result(*over).save(attempts[k].folder)
+                stack.leave(k)
+                del events[k]
+
+
+_FINISHED: tuple[Status, str] = ("finished", "")
