@@ -68,6 +68,7 @@ class Run(Base):
     device: Mapped[str] = mapped_column(String(16), default="auto")  # auto, cpu, cuda
     n_cpus: Mapped[int] = mapped_column(default=1)
     n_processes: Mapped[int | None]  # that train it together; null: as many as its machine suggests
+    stack: Mapped[bool] = mapped_column(default=False)  # may be trained together with its like
     state: Mapped[RunState] = mapped_column(word_column(RunState), default=RunState.QUEUED)
     reason: Mapped[str | None]  # why it is where it is, for people
     n_failures: Mapped[int] = mapped_column(default=0)
@@ -114,7 +115,8 @@ class Attempt(Base):
     state: Mapped[AttemptState] = mapped_column(word_column(AttemptState))
     reason: Mapped[str | None]
     device: Mapped[str | None] = mapped_column(String(100))
-    n_devices: Mapped[int | None]  # cores or GPUs it holds; once over, cores it used
+    # Cores or GPUs it holds, a share of them when runs train together; once over, cores it used.
+    n_devices: Mapped[float | None] = mapped_column(Finite)
     train_seconds: Mapped[float | None] = mapped_column(Finite)  # the run's, on its last attempt
     energy_kwh: Mapped[float | None] = mapped_column(Finite)  # measured; null: no meter
     energy_source: Mapped[str | None] = mapped_column(String(100))  # "nvml: one GPU board"

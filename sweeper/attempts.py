@@ -17,7 +17,7 @@ from sweeper.settling import WANTING, is_wanted, say_run, settle_all
 BACKOFF_S = (1.0, 5.0, 30.0)  # after the first, second, any later failure
 
 
-def claim(session: Session, run: Run, *, worker: str, n_devices: int = 1) -> Attempt | None:
+def claim(session: Session, run: Run, *, worker: str, n_devices: float = 1) -> Attempt | None:
     """Take a queued run by compare-and-swap: a starting attempt, or None if it is not queued any
     more or nobody wants it any more."""
     if not is_wanted(session, run):

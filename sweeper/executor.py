@@ -8,7 +8,7 @@ a worker leaves files in its run's folder (`sweeper.files`).
 import enum
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -31,6 +31,13 @@ class Need:
     n_cpus: int = 1
     n_gpus: int = 0
     n_processes: int = 1
+
+    def times_in(self, n_cpus: int, n_gpus: int, used: Iterable[Self] = ()) -> int:
+        """How often it fits into so much, beside what is used."""
+        used = list(used)
+        cpus = (n_cpus - sum(n.n_cpus for n in used)) // max(1, self.n_cpus)
+        gpus = (n_gpus - sum(n.n_gpus for n in used)) // self.n_gpus if self.n_gpus else cpus
+        return max(0, min(cpus, gpus))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +88,16 @@ class Executor(Protocol):
     def reserve(self, need: Need) -> str | None:
         """Name of a worker that can take a job now, or None while there is no room."""
 
-    def start(self, worker: str, job: Job) -> None:
-        """Send `job` to a reserved worker."""
+    def start(self, worker: str, jobs: Sequence[Job]) -> None:
+        """Send `jobs` to a reserved worker: one, or several that train together where it can."""
+
+    @property
+    def can_stack(self) -> bool:
+        """Whether a worker takes several jobs."""
+        return False
+
+    def n_free(self, need: Need) -> int:
+        """How many workers with this need there is room for now."""
 
     def release(self, worker: str) -> None:
         """Give a reservation back unused."""

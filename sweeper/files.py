@@ -53,6 +53,11 @@ def done_file(folder: Path, attempt: int) -> Path:
     return folder / f"done-{attempt}.json"
 
 
+def is_over(folder: Path, name: str) -> bool:
+    """Whether attempt `name` ("run-7-a2") has said how it ended."""
+    return done_file(folder, int(name.rsplit("-a", 1)[1])).exists()
+
+
 @contextlib.contextmanager
 def holding_lock(folder: Path, *, wait_s: float = 10.0) -> Iterator[int | None]:
     """Hold the folder's lock, by a file descriptor; None if another process holds it all the

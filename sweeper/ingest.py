@@ -100,12 +100,18 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
         return
     measured(session, run, points)
     attempt.train_seconds = curves.finite_or_none(ended.get("train_seconds"))  # of all attempts
-    if ended.get("device") == "cpu" and ended.get("n_threads"):
-        # It was given all cores and chose how many pay: the others were idle, not used.
-        used = int(ended["n_threads"]) * int(ended.get("n_processes") or 1)
-        attempt.n_devices = min(attempt.n_devices or 1, used)
+    attempt.n_devices = _used(attempt.n_devices or 1, ended)
     if status == "finished":
         run.n_tokens_done = run.n_tokens
         run.last_loss = curves.finite_or_none(points[-1]["loss"])
     attempts.finish(session, attempt, RunState(status), reason=reason)
     launch.compare(session, run)
+
+
+def _used(held: float, ended: Line) -> float:
+    """Devices: of a run that was given all cores and chose how many pay, those that were not idle;
+    of one that was trained together with others, its share."""
+    worker = max(1.0, held)
+    if ended.get("device") == "cpu" and ended.get("n_threads"):
+        worker = min(worker, int(ended["n_threads"]) * int(ended.get("n_processes") or 1))
+    return worker / int(ended.get("n_stacked") or 1)

@@ -44,10 +44,7 @@ class ProcessExecutor(Executor):
                 self._seen.add(ticket.name)
 
     def reserve(self, need: Need) -> str | None:
-        used = [*self._needs.values(), *self._reserved.values()]
-        if sum(n.n_cpus for n in used) + need.n_cpus > self.n_cpus:
-            return None
-        if sum(n.n_gpus for n in used) + need.n_gpus > self.n_gpus:
+        if not self.n_free(need):
             return None
         self._n_started += 1
         worker = f"process-{os.getpid()}-{self._n_started}"
@@ -57,7 +54,8 @@ class ProcessExecutor(Executor):
     def release(self, worker: str) -> None:
         self._reserved.pop(worker, None)
 
-    def start(self, worker: str, job: Job) -> None:
+    def start(self, worker: str, jobs: Sequence[Job]) -> None:
+        (job,) = jobs
         folder = Path(job.folder)
         order = folder / f"job-{job.attempt}.json"
         files.write_json(order, job.to_dict())
@@ -85,7 +83,7 @@ class ProcessExecutor(Executor):
             return Status.RUNNING
         watched = ticket.name in self._seen
         self._forget(ticket.name)
-        if files.done_file(ticket.folder, _number(ticket)).exists():
+        if files.is_over(ticket.folder, ticket.name):
             return Status.ENDED
         return Status.DEAD if watched else Status.LOST
 
@@ -121,6 +119,10 @@ class ProcessExecutor(Executor):
 
     def slots(self) -> Need:
         return Need(n_cpus=self.n_cpus, n_gpus=self.n_gpus)
+
+    def n_free(self, need: Need) -> int:
+        used = [*self._needs.values(), *self._reserved.values()]
+        return need.times_in(self.n_cpus, self.n_gpus, used)
 
     def close(self) -> None:
         for child in self._children.values():

@@ -21,7 +21,7 @@ class Wish(enum.StrEnum):
     DROP = enum.auto()  # kill it
 
 
-def startable(session: Session, *, limit: int = 20) -> list[Run]:
+def startable(session: Session, *, limit: int = 64) -> list[Run]:
     """Queued runs that a sweep or a launch wants now: final runs first, then older sweeps, then
     long runs before short ones, so that the last core is not left alone with the longest."""
     oldest = (

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,10 +20,12 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from sweeper import files
 from sweeper.code import code_hash
 from sweeper.executor import Executor, ExecutorLostError, Job, Need, Status, Ticket
-from sweeper.ray_worker import ANSWER_S, ask, create, find, runtime_env
+from sweeper.ray_worker import ANSWER_S, ask, create, find
 
 KILL_WAIT_S = 5.0
+LEAVE_S = 120.0  # a compilation may be under way
 REST_S = 0.02
+RESERVED = ("?",)  # as the jobs of a worker that is promised to one
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,14 +34,15 @@ class Member:
 
     handle: Any
     need: Need
-    job: str = ""  # name of the attempt it was given; "" idle, "?" reserved
+    jobs: tuple[str, ...] = ()  # names of the attempts it was given; none: idle
     ref: Any = None  # of the call that this driver sent
     node: str = ""
+    leaving: dict[str, float] = field(default_factory=dict)  # job: when it was first asked to
 
 
 @dataclass(kw_only=True, slots=True)
 class RayExecutor(Executor):
-    """Call `connect` to make one."""
+    """Call `sweeper.ray_cluster.connect` to make one."""
 
     n_cpus: int  # of the whole cluster
     n_gpus: int
@@ -54,7 +56,6 @@ class RayExecutor(Executor):
             raise ExecutorLostError("the Ray cluster of this home is gone")
 
     def adopt(self, tickets: Sequence[Ticket]) -> None:
-        given = {t.worker: t.name for t in tickets}
         names = [a["name"] if isinstance(a, dict) else a for a in ray.util.list_named_actors()]
         handles = {name: h for name in names if (h := find(name)) is not None}
         answers = ask(handles)
@@ -64,100 +65,118 @@ class RayExecutor(Executor):
             if isinstance(said, RayActorError):
                 continue
             if isinstance(said, dict):
-                member = Member(handle=handle, need=Need(**said["need"]), job=said["job"])
+                member = Member(
+                    handle=handle, need=Need(**said["need"]), jobs=tuple(said.get("jobs", ()))
+                )
                 member.node = said["node"]
-                if not member.job and said["code"] != mine:
+                if not member.jobs and said["code"] != mine:
                     ray.kill(handle)
                     continue
             else:  # no answer: whatever SQL says it does
-                member = Member(handle=handle, need=Need(), job=given.get(name, ""))
+                given = tuple(t.name for t in tickets if t.worker == name)
+                member = Member(handle=handle, need=Need(), jobs=given)
             self.pool[name] = member
 
     def reserve(self, need: Need) -> str | None:
-        idle = [n for n, m in self.pool.items() if not m.job]
+        idle = [n for n, m in self.pool.items() if not m.jobs]
         for name in idle:
             if self.pool[name].need == need:
-                self.pool[name].job = "?"
+                self.pool[name].jobs = RESERVED
                 return name
         while not self._fits(need):
             if not idle:
                 return None
             self._drop(idle.pop())
         name = f"worker-{uuid.uuid4().hex[:12]}"
-        self.pool[name] = Member(handle=create(name, need), need=need, job="?")
+        self.pool[name] = Member(handle=create(name, need), need=need, jobs=RESERVED)
         return name
 
     def _fits(self, need: Need) -> bool:
-        cpus = sum(m.need.n_cpus for m in self.pool.values()) + need.n_cpus
-        gpus = sum(m.need.n_gpus for m in self.pool.values()) + need.n_gpus
-        return cpus <= self.n_cpus and gpus <= self.n_gpus
+        """Beside all that live, idle ones included."""
+        all_of_them = [m.need for m in self.pool.values()]
+        return need.times_in(self.n_cpus, self.n_gpus, all_of_them) > 0
 
     def release(self, worker: str) -> None:
         if worker in self.pool:
-            self.pool[worker].job = ""
+            self.pool[worker].jobs = ()
 
-    def start(self, worker: str, job: Job) -> None:
+    def start(self, worker: str, jobs: Sequence[Job]) -> None:
         member = self.pool[worker]
-        member.ref = member.handle.run.remote(job.to_dict())
-        member.job = job.name
+        member.ref = member.handle.run.remote([job.to_dict() for job in jobs])
+        member.jobs = tuple(job.name for job in jobs)
+
+    @property
+    def can_stack(self) -> bool:
+        return True
 
     def poll(self, tickets: Sequence[Ticket]) -> Mapping[str, Status]:
-        result, to_ask = {}, {}
+        of_worker: dict[str, list[Ticket]] = {}
         for ticket in tickets:
-            member = self.pool.get(ticket.worker) or self._found_late(ticket)
+            of_worker.setdefault(ticket.worker, []).append(ticket)
+        result: dict[str, Status] = {}
+        to_ask = {}
+        for worker, theirs in of_worker.items():
+            member = self.pool.get(worker) or self._found_late(worker, theirs)
             if member is None:
-                result[ticket.name] = Status.LOST
+                result |= dict.fromkeys((t.name for t in theirs), Status.LOST)
             elif member.ref is not None:
-                result[ticket.name] = self._own_call(ticket, member)
+                result |= self._own_call(worker, member, theirs)
             else:
-                to_ask[ticket.worker] = member.handle
-        answers = ask(to_ask)
-        for ticket in tickets:
-            if ticket.worker in answers:
-                result[ticket.name] = self._answer(ticket, answers[ticket.worker])
+                to_ask[worker] = member.handle
+        for worker, said in ask(to_ask).items():
+            result |= self._answer(worker, of_worker[worker], said)
         return result
 
-    def _found_late(self, ticket: Ticket) -> Member | None:
-        handle = find(ticket.worker)
+    def _found_late(self, worker: str, tickets: Sequence[Ticket]) -> Member | None:
+        handle = find(worker)
         if handle is not None:
-            self.pool[ticket.worker] = Member(handle=handle, need=Need(), job=ticket.name)
-        return self.pool.get(ticket.worker)
+            names = tuple(t.name for t in tickets)
+            self.pool[worker] = Member(handle=handle, need=Need(), jobs=names)
+        return self.pool.get(worker)
 
-    def _own_call(self, ticket: Ticket, member: Member) -> Status:
+    def _own_call(
+        self, worker: str, member: Member, tickets: Sequence[Ticket]
+    ) -> Mapping[str, Status]:
         """Of a call that this driver sent and waits for."""
         ready, _ = ray.wait([member.ref], timeout=0)
         if not ready:
-            return Status.RUNNING
+            over = [t.name for t in tickets if files.is_over(t.folder, t.name)]
+            # The last one is over with the call, so that somebody sees the worker idle again.
+            over = over if len(over) < len(tickets) else []
+            return {t.name: Status.ENDED if t.name in over else Status.RUNNING for t in tickets}
+        status = self._how_it_went(worker, member)
+        return {t.name: status for t in tickets}
+
+    def _how_it_went(self, worker: str, member: Member) -> Status:
         try:
             ray.get(member.ref, timeout=ANSWER_S)
         except ActorUnavailableError:
             member.ref = None  # from now on by asking
             return Status.UNKNOWN
         except RayActorError as e:
-            return self._death(ticket, e)
+            return self._death(worker, e)
         except GetTimeoutError:
             return Status.UNKNOWN
         except RayError:  # the actor's own code broke; it lives, and left no file
             pass
-        member.job, member.ref = "", None
+        member.jobs, member.ref = (), None
         return Status.ENDED
 
-    def _answer(self, ticket: Ticket, said: Any) -> Status:
+    def _answer(self, worker: str, tickets: Sequence[Ticket], said: Any) -> Mapping[str, Status]:
         """Of a worker that was asked, by an earlier driver's call."""
+        names = [t.name for t in tickets]
         if isinstance(said, RayActorError):
-            return self._death(ticket, said)
+            return dict.fromkeys(names, self._death(worker, said))
         if not isinstance(said, dict):
-            return Status.UNKNOWN
-        member = self.pool[ticket.worker]
+            return dict.fromkeys(names, Status.UNKNOWN)
+        member = self.pool[worker]
         member.need, member.node = Need(**said["need"]), said["node"]
-        if said["job"] == ticket.name:
-            return Status.RUNNING
-        member.job = said["job"]
-        return Status.ENDED
+        member.jobs = tuple(said["jobs"])
+        return {n: Status.RUNNING if n in member.jobs else Status.ENDED for n in names}
 
-    def _death(self, ticket: Ticket, e: RayActorError) -> Status:
+    def _death(self, worker: str, e: RayActorError) -> Status:
         """Its own, or that of its machine."""
-        member = self.pool.pop(ticket.worker)
+        member = self.pool.pop(worker)
         alive = {n["NodeID"] for n in ray.nodes() if n["Alive"]}  # type: ignore[no-untyped-call]
         gone = e.preempted or (member.node and member.node not in alive)
         return Status.LOST if gone or "node" in str(e).lower() else Status.DEAD
@@ -169,8 +188,10 @@ class RayExecutor(Executor):
 
     def kill(self, ticket: Ticket) -> bool:
         member = self.pool.get(ticket.worker)
-        if member is not None and member.job not in (ticket.name, "?"):
+        if member is not None and ticket.name not in member.jobs and member.jobs != RESERVED:
             return True  # it is at something else: it does no more for this one
+        if member is not None and len(member.jobs) > 1 and self._leaves(ticket, member):
+            return files.lock_holder(ticket.folder) is None
         self._drop(ticket.worker)
         until = time.monotonic() + KILL_WAIT_S
         while files.lock_holder(ticket.folder) is not None:
@@ -179,6 +200,12 @@ class RayExecutor(Executor):
             time.sleep(0.02)
         return True
 
+    def _leaves(self, ticket: Ticket, member: Member) -> bool:
+        """Ask a job to leave its stack, so that the others go on. False: it was asked long ago."""
+        member.handle.stop.remote(ticket.name)
+        since = member.leaving.setdefault(ticket.name, time.monotonic())
+        return time.monotonic() - since < LEAVE_S
+
     def _drop(self, worker: str) -> None:
         member = self.pool.pop(worker, None)
         handle = member.handle if member else find(worker)
@@ -186,12 +213,14 @@ class RayExecutor(Executor):
             ray.kill(handle)
 
     def reap(self, live: Collection[str]) -> list[str]:
-        orphans = [
-            (w, m.job) for w, m in self.pool.items() if m.job not in ("", "?") and m.job not in live
-        ]
-        for worker, _ in orphans:
+        orphans = {
+            w: m.jobs
+            for w, m in self.pool.items()
+            if m.jobs and m.jobs != RESERVED and not set(m.jobs) & set(live)
+        }
+        for worker in orphans:
             self._drop(worker)
-        return [job for _, job in orphans]
+        return [job for jobs in orphans.values() for job in jobs]
 
     def rest(self, seconds: float) -> None:
         """A worker whose run has ended is not left idle until the next look."""
@@ -205,32 +234,10 @@ class RayExecutor(Executor):
     def slots(self) -> Need:
         return self.largest
 
+    def n_free(self, need: Need) -> int:
+        busy = [m.need for m in self.pool.values() if m.jobs]
+        return need.times_in(self.n_cpus, self.n_gpus, busy)
+
     def close(self) -> None:
         self.pool.clear()
         ray.shutdown()
-
-
-def connect(
-    address: str, namespace: str, *, head_lives: Callable[[], bool] = lambda: True
-) -> RayExecutor:
-    """Join the cluster at `address`; never start or guess one."""
-    ray.init(
-        address=address,
-        namespace=namespace,
-        log_to_driver=False,
-        configure_logging=False,
-        runtime_env=runtime_env({"PYTHONPATH": str(Path(__file__).parents[1])}),
-    )
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return RayExecutor(
-        n_cpus=int(total.get("CPU", 0)),
-        n_gpus=int(total.get("GPU", 0)),
-        largest=largest_of([n["Resources"] for n in ray.nodes() if n["Alive"]]),  # type: ignore[no-untyped-call]
-        head_lives=head_lives,
-    )
-
-
-def largest_of(machines: Sequence[Mapping[str, float]]) -> Need:
-    """The machine with most GPUs, and of those with most cores."""
-    most = max(((m.get("GPU", 0), m.get("CPU", 0)) for m in machines), default=(0, 0))
-    return Need(n_gpus=int(most[0]), n_cpus=int(most[1]))

@@ -12,35 +12,42 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from sweeper.code import code_hash
 from sweeper.executor import Job, Need, environment
+from sweeper.stacked import run_stack
 from sweeper.worker import run_attempt
 
 ANSWER_S = 5.0  # a question not answered by then: UNKNOWN
 
 
 class Worker:
-    """The actor: trains one job at a time and answers questions meanwhile."""
+    """The actor: trains one job at a time, or a stack of them, and answers questions meanwhile."""
 
     def __init__(self, need: dict[str, int]) -> None:
         self.need, self.code = need, code_hash()
-        self.job, self.asked = "", threading.Event()
+        self.asked: dict[str, threading.Event] = {}  # by name of a job under way: to stop
 
-    def run(self, job: dict[str, Any]) -> None:
-        self.asked.clear()
-        self.job = job["name"]
+    def run(self, jobs: list[dict[str, Any]]) -> None:
+        todo = [Job.from_dict(job) for job in jobs]
+        asked = self.asked = {job.name: threading.Event() for job in todo}
         try:
-            run_attempt(Job.from_dict(job), should_stop=self.asked.is_set, loaded_code=self.code)
+            if len(todo) == 1:
+                (job,) = todo
+                run_attempt(job, should_stop=asked[job.name].is_set, loaded_code=self.code)
+            else:
+                stops = {name: event.is_set for name, event in asked.items()}
+                run_stack(todo, should_stop=stops, loaded_code=self.code, over=asked.pop)
         finally:
-            self.job = ""
+            self.asked = {}
 
     @ray.method(concurrency_group="control")
     def status(self) -> dict[str, Any]:
         node = ray.get_runtime_context().get_node_id()
-        return {"job": self.job, "need": self.need, "code": self.code, "node": node}
+        return {"jobs": list(self.asked), "need": self.need, "code": self.code, "node": node}
 
     @ray.method(concurrency_group="control")
     def stop(self, job: str) -> None:
-        if self.job == job:
-            self.asked.set()
+        asked = self.asked.get(job)
+        if asked is not None:
+            asked.set()
 
 
 def runtime_env(env_vars: dict[str, str], python: str = sys.executable) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """How much of the machine a run gets."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from store.models import Run
 from store.states import RunKind
 from sweeper.executor import Need
+from trainer.alike import most_together, shared
 
 ALL_CPUS = 1_000_000  # as many as there are: what a final run asks for
 
@@ -33,6 +34,26 @@ def need_of(run: Run, slots: Need) -> Need:
         n_gpus=n_processes if on_gpu else 0,
         n_processes=n_processes,
     )
+
+
+def stack_of(waiting: Sequence[Run], *, on_gpu: bool, n_workers: int) -> list[Run]:
+    """The first run, and those to be trained with it as one batched model: alike, asked for
+    together, never failed before; so many that no worker is left idle by it."""
+    first = waiting[0]
+    most = most_together(first.spec, n_params=first.n_params, on_gpu=on_gpu)
+    most = min(most, -(-len(waiting) // max(1, n_workers)))
+    if most < 2 or not _may_stack(first):
+        return [first]
+    alike = [run for run in waiting if _may_stack(run) and _kind_of(run) == _kind_of(first)]
+    return alike[:most]
+
+
+def _may_stack(run: Run) -> bool:
+    return run.stack and run.n_failures == 0 and run.kind is RunKind.SWEEP
+
+
+def _kind_of(run: Run) -> tuple[Any, ...]:
+    return shared(run.spec), run.corpus, run.device, run.code_hash, run.n_cpus, run.n_processes
 
 
 def n_windows(spec: Mapping[str, Any]) -> int:

@@ -1,9 +1,11 @@
 """From the queue to the executor: what waits is claimed in SQL first, then sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from sqlalchemy.orm import Session
 
 from store.engine import reading
 from store.models import Attempt, Run
@@ -12,7 +14,7 @@ from sweeper import attempts, faults, files, queue
 from sweeper.code import code_hash
 from sweeper.executor import DEFAULT_PAYLOAD, Executor, Job, Need, Ticket
 from sweeper.leader import Mandate
-from sweeper.resources import has_room, impossible, need_of
+from sweeper.resources import has_room, impossible, need_of, stack_of
 
 log = structlog.get_logger("dispatcher")
 
@@ -34,16 +36,28 @@ class Starter:
             return  # what is queued waits for room on the disk
         with reading(self.mandate.engine) as session:
             waiting = queue.startable(session)
-        for run in waiting:
+        while waiting:
+            run = waiting[0]
             why_not = self._why_not(run)
             if why_not:
                 with self.mandate.writing() as session:
                     attempts.refuse(session, session.get_one(Run, run.id), why_not)
+                waiting.remove(run)
                 continue
+            together = self._together(waiting)
             worker = self.executor.reserve(self._need(run))
             if worker is None:
                 return
-            self._start(run, worker)
+            self._start(together, worker)
+            waiting = [r for r in waiting if r not in together]
+
+    def _together(self, waiting: Sequence[Run]) -> list[Run]:
+        """The first, and those that are to be trained with it."""
+        if not (self.executor.can_stack and self.payload == DEFAULT_PAYLOAD):
+            return [waiting[0]]
+        need = self._need(waiting[0])
+        n_free = self.executor.n_free(need)
+        return stack_of(waiting, on_gpu=need.n_gpus > 0, n_workers=n_free)
 
     def _need(self, run: Run) -> Need:
         return need_of(run, self.executor.slots())
@@ -56,28 +70,36 @@ class Starter:
             )
         return impossible(run, self.executor.slots())
 
-    def _start(self, run: Run, worker: str) -> None:
+    def _start(self, together: Sequence[Run], worker: str) -> None:
         with self.mandate.writing() as session:
-            run = session.get_one(Run, run.id)
-            need = self._need(run)
-            attempt = attempts.claim(
-                session, run, worker=worker, n_devices=need.n_gpus or need.n_cpus
-            )
+            claimed = [pair for run in together if (pair := self._claim(session, run, worker))]
+            for _, attempt in claimed:  # each holds its share of what the worker holds
+                attempt.n_devices = (attempt.n_devices or 1) / len(claimed)
             faults.point("before_claim")
-        if attempt is None:
+        if not claimed:
             self.executor.release(worker)
             return
         faults.point("after_claim")
-        job = self._job(run, attempt)
+        jobs = [self._job(run, attempt) for run, attempt in claimed]
         try:
-            files.set_fence(Path(job.folder), attempt.number)
-            self.executor.start(worker, job)
+            for job in jobs:
+                files.set_fence(Path(job.folder), job.attempt)
+            self.executor.start(worker, jobs)
         except OSError as e:
             with self.mandate.writing() as session:
-                found = session.get_one(Attempt, attempt.id)
-                attempts.fail(session, found, f"could not be started: {e}")
+                for _, attempt in claimed:
+                    found = session.get_one(Attempt, attempt.id)
+                    attempts.fail(session, found, f"could not be started: {e}")
         faults.point("after_start")
-        log.info("started", job=job.name, worker=worker, n_params=run.n_params)
+        for run, attempt in claimed:
+            log.info("started", job=_name(attempt), worker=worker, n_params=run.n_params)
+
+    def _claim(self, session: Session, run: Run, worker: str) -> tuple[Run, Attempt] | None:
+        run = session.get_one(Run, run.id)
+        need = self._need(run)
+        n_devices = need.n_gpus or need.n_cpus
+        attempt = attempts.claim(session, run, worker=worker, n_devices=n_devices)
+        return (run, attempt) if attempt else None
 
     def _job(self, run: Run, attempt: Attempt) -> Job:
         ticket = ticket_of(attempt, self.settings)
@@ -98,7 +120,11 @@ class Starter:
 def ticket_of(attempt: Attempt, settings: Settings) -> Ticket:
     """Where an attempt was sent, by what SQL knows of it."""
     return Ticket(
-        name=f"run-{attempt.run_id}-a{attempt.number}",
+        name=_name(attempt),
         worker=attempt.worker,
         folder=settings.runs / str(attempt.run_id),
     )
+
+
+def _name(attempt: Attempt) -> str:
+    return f"run-{attempt.run_id}-a{attempt.number}"

@@ -49,6 +49,7 @@ def submit(session: Session, spec: SweepSpec, made: Plan) -> Sweep:
             code=code,
             corpus=spec.data,
             device=spec.device,
+            stack=spec.stack,
             budgets=[list(pair) for pair in planned.budgets],
         )
         link(session, sweep, run)

@@ -91,10 +91,10 @@ def connect(settings: Settings, how: Work) -> Executor:
     else:
         address = ray_head.ensure_head(settings.home, n_cpus=how.n_cpus).address
         head_lives = partial(_has_head, settings)
-    from sweeper import ray_actors  # noqa: PLC0415  after the token is in the environment
+    from sweeper import ray_cluster  # noqa: PLC0415  after the token is in the environment
 
     namespace = ray_head.namespace(settings.home)
-    return ray_actors.connect(address, namespace, head_lives=head_lives)
+    return ray_cluster.connect(address, namespace, head_lives=head_lives)
 
 
 def _always() -> bool:

@@ -33,13 +33,22 @@ def run_attempt(job: Job, *, should_stop: Callable[[], bool], loaded_code: str) 
     with files.holding_lock(folder) as lock:
         if files.fence(folder) != job.attempt:
             return  # requeued while we were on the way
-        if lock is None:
-            ended: Ended = {"status": "error", "reason": "another process trains this run"}
-        elif loaded_code != job.code_hash:
-            ended = {"status": "stale", "reason": "the worker runs other code than was asked for"}
-        else:
-            ended = _train(job, folder, lock, should_stop)
-        files.write_json(files.done_file(folder, job.attempt), {"attempt": job.attempt, **ended})
+        ended = refusal(job, lock, loaded_code)
+        write_ended(job, ended or _train(job, folder, lock or 0, should_stop))
+
+
+def refusal(job: Job, lock: int | None, loaded_code: str) -> Ended | None:
+    """Why it must not be trained here and now; None if it may."""
+    if lock is None:
+        return {"status": "error", "reason": "another process trains this run"}
+    if loaded_code != job.code_hash:
+        return {"status": "stale", "reason": "the worker runs other code than was asked for"}
+    return None
+
+
+def write_ended(job: Job, ended: Ended) -> None:
+    file = files.done_file(Path(job.folder), job.attempt)
+    files.write_json(file, {"attempt": job.attempt, **ended})
 
 
 def _train(job: Job, folder: Path, lock: int, should_stop: Callable[[], bool]) -> Ended:
@@ -55,13 +64,17 @@ def _train(job: Job, folder: Path, lock: int, should_stop: Callable[[], bool]) -
             should_stop=should_stop,
             checkpoint_every_s=job.checkpoint_every_s,
         )
-        return _plain(result)
-    except (InputError, ValueError) as e:  # the same again would fail the same way
-        return {"status": "error", "permanent": True, "reason": _short(e)} | _trace()
-    except MemoryError as e:
-        return {"status": "oom", "reason": _short(e)} | _trace()
+        return plain(result)
     except Exception as e:  # noqa: BLE001  the dispatcher decides whether to try again
-        return {"status": "error", "reason": _short(e)} | _trace()
+        return broken(e)
+
+
+def broken(e: Exception) -> Ended:
+    """How an attempt ended whose code raised. To be called where it was caught."""
+    if isinstance(e, (InputError, ValueError)):  # the same again would fail the same way
+        return {"status": "error", "permanent": True, "reason": _short(e)} | _trace()
+    status = "oom" if isinstance(e, MemoryError) else "error"
+    return {"status": status, "reason": _short(e)} | _trace()
 
 
 def _payload(job: Job) -> tuple[Callable[..., Any], Any]:
@@ -71,7 +84,8 @@ def _payload(job: Job) -> tuple[Callable[..., Any], Any]:
     return getattr(import_module(module), name), RunSpec.from_dict(job.spec)
 
 
-def _plain(result: Any) -> Ended:
+def plain(result: Any) -> Ended:
+    """What the payload returned, as it is written down."""
     value: Ended = result if isinstance(result, dict) else result.to_dict()
     json.dumps(value, allow_nan=False)
     return value

@@ -10,16 +10,17 @@ from pathlib import Path
 import torch
 
 from trainer import checkpoint
+from trainer.alike import check_alike
 from trainer.attempt import Attempt
 from trainer.checkpoint import Checkpoint
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
-from trainer.execution import Compile, Execution, choose_execution, find_device
+from trainer.execution import Compile, Execution, choose_execution
 from trainer.job import run_job
 from trainer.meters import is_oom, sigterm
 from trainer.result import Result, Status
 from trainer.session import Session
-from trainer.stack import Stack, check_alike
+from trainer.stack import Stack
 from trainer.threads import using_threads, with_threads
 from trainer.train import Measured, Stepped, train
 from trainer.validate import validate
@@ -28,11 +29,12 @@ from trainer.world import World
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """One run that is wanted, and whether it still is."""
+    """One run that is wanted, whether it still is, and who wants to know when it is over."""
 
     folder: Path
     spec: RunSpec
     should_stop: Callable[[], bool] = lambda: False
+    on_end: Callable[[Result], None] = lambda _: None
 
     def found(self) -> Checkpoint | None:
         return checkpoint.newest(
@@ -63,13 +65,17 @@ def run_jobs(
     Raises:
         InputError: they are not alike, or as `run_job`; nothing was allocated.
     """
-    check_alike([o.spec for o in orders], find_device(device))
+    check_alike([order.spec for order in orders])
+    manifest = Manifest.load(data_dir)
     for order in orders:
-        validate(order.spec, Manifest.load(data_dir))
+        validate(order.spec, manifest)
     groups: dict[object, list[Order]] = {}
     for order in orders:
-        if order.done() is None:
-            groups.setdefault(_standing(order.found()), []).append(order)
+        done = order.done()
+        if done:
+            order.on_end(done)
+        else:
+            groups.setdefault(_standing(order), []).append(order)
     how = _How(data_dir, device, compile, checkpoint_every_s)
     for group in groups.values():
         _together(group, how) if len(group) > 1 else _alone(group[0], how)
@@ -84,17 +90,22 @@ class _How:
     checkpoint_every_s: float
 
 
-def _standing(found: Checkpoint | None) -> object:
-    """Runs with the same may go on together."""
+def _standing(order: Order) -> object:
+    """Orders with the same may go on together. One that lacked memory before goes on alone."""
+    found, before = order.found(), Result.load(order.folder)
+    if before is not None and before.status == "oom":
+        return order.folder
     if found is None:
         return None
-    execution = found.meta["execution"]
+    e = found.meta["execution"]
+    if e.get("n_parts", 1) > 1 or e.get("recompute") or e.get("graph"):
+        return order.folder
     where = (found.meta["segment"], found.meta["step"])
-    return (*where, execution["precision"], execution["compiled"], execution["device"])
+    return (*where, e["precision"], e["compiled"], e["device"], e.get("n_threads", 1))
 
 
-def _alone(order: Order, how: _How) -> Result:
-    return run_job(
+def _alone(order: Order, how: _How) -> None:
+    result = run_job(
         order.folder,
         order.spec,
         how.data_dir,
@@ -103,6 +114,7 @@ def _alone(order: Order, how: _How) -> Result:
         should_stop=order.should_stop,
         checkpoint_every_s=how.checkpoint_every_s,
     )
+    order.on_end(result)
 
 
 def _together(orders: Sequence[Order], how: _How) -> None:
@@ -110,17 +122,19 @@ def _together(orders: Sequence[Order], how: _How) -> None:
     spec, meta = orders[0].spec, found[0].meta if found[0] else None
     execution = choose_execution(spec, how.device, how.compile, resumed=meta, n_stacked=len(orders))
     execution = with_threads(spec, execution, resumed=meta)
+    over: set[Path] = set()
     try:
         with sigterm() as told, using_threads(execution.n_threads):
             attempts = [_attempt(o, execution, how, told) for o in orders]
             opened = zip(attempts, found, strict=True)
             sessions = [a.open(how.data_dir, f, World()) for a, f in opened]
-            _lockstep(attempts, sessions)
+            _lockstep(orders, attempts, sessions, over)
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
         if not is_oom(e):
             raise
         for order in orders:
-            _alone(order, how)
+            if order.folder not in over:
+                _alone(order, how)
 
 
 def _attempt(order: Order, execution: Execution, how: _How, told: Callable[[], bool]) -> Attempt:
@@ -131,8 +145,16 @@ def _attempt(order: Order, execution: Execution, how: _How, told: Callable[[], b
     )
 
 
-def _lockstep(attempts: Sequence[Attempt], sessions: Sequence[Session]) -> None:
-    """One event of each, then all are looked at: within a round losses are not there yet."""
+def _lockstep(
+    orders: Sequence[Order],
+    attempts: Sequence[Attempt],
+    sessions: Sequence[Session],
+    over: set[Path],
+) -> None:
+    """One event of each, then all are looked at: within a round losses are not there yet.
+
+    `over` gets the folders of those that have ended.
+    """
     stack = Stack(sessions)
     events = {k: train(s, stack.step_of(k)) for k, s in enumerate(sessions)}
     for attempt, session in zip(attempts, sessions, strict=True):
@@ -140,11 +162,17 @@ def _lockstep(attempts: Sequence[Attempt], sessions: Sequence[Session]) -> None:
     while events:
         round_: dict[int, Stepped | Measured | None] = {k: next(e, None) for k, e in events.items()}
         for k, event in round_.items():
-            over = attempts[k].handle(event, sessions[k]) if event else _FINISHED
-            if over:
-                attempts[k].result(*over).save(attempts[k].folder)
+            ended = attempts[k].handle(event, sessions[k]) if event else _FINISHED
+            if ended:
+                _end(orders[k], attempts[k].result(*ended))
+                over.add(orders[k].folder)
                 stack.leave(k)
                 del events[k]
 
 
 _FINISHED: tuple[Status, str] = ("finished", "")
+
+
+def _end(order: Order, result: Result) -> None:
+    result.save(order.folder)
+    order.on_end(result)

@@ -17,49 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from fitting.errors import InputError
-from trainer.config import RunSpec
-from trainer.execution import COMPILABLE, compile_if
-from trainer.models.loss import n_chunks
+from trainer.execution import compile_if
 from trainer.optim import Guard
 from trainer.session import Session
 from trainer.step import Step
-
-
-def check_alike(specs: Sequence[RunSpec], device: str) -> None:
-    """Raises InputError unless these may be stacked: alike but for rate and seed, of a family
-    whose operators batch, and small enough for all logits at once."""
-    first = specs[0]
-    for spec in specs[1:]:
-        different = sorted(k for k, v in _shared(spec).items() if v != _shared(first)[k])
-        if different:
-            raise _refused(
-                f"may differ in optimizer.lr and seed only; these differ in {', '.join(different)}",
-                different[0],
-            )
-    if first.model.family not in COMPILABLE:
-        raise _refused(
-            f"must be of a family of {COMPILABLE}; got {first.model.family!r}", "model.family"
-        )
-    vocabulary = first.model.vocab_size
-    if n_chunks(first.batch_tokens, vocabulary, device.split(":", maxsplit=1)[0]) > 1:
-        raise _refused(
-            f"take all logits of a batch at once; batch_tokens {first.batch_tokens} times "
-            f"vocab_size {vocabulary} are too many",
-            "batch_tokens",
-        )
-
-
-def _refused(why: str, field: str) -> InputError:
-    return InputError(f"runs trained together {why} (train them one by one)", field=field)
-
-
-def _shared(spec: RunSpec) -> dict[str, object]:
-    """What runs of one stack have in common, by dotted name."""
-    plain = spec.to_dict()
-    optimizer = plain.pop("optimizer")
-    of_optimizer = {f"optimizer.{k}": v for k, v in optimizer.items() if k != "lr"}
-    return of_optimizer | {k: v for k, v in plain.items() if k != "seed"}
 
 
 class _Losses(nn.Module):

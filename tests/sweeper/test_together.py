@@ -17,7 +17,7 @@ from sweeper import files
 from sweeper.code import code_hash
 from sweeper.executor import Job, Need, Status, Ticket
 from sweeper.processes import ProcessExecutor
-from sweeper.ray_actors import largest_of
+from sweeper.ray_cluster import largest_of
 from sweeper.resources import impossible, need_of
 from trainer.config import DataSpec, OptimizerSpec, RunSpec
 from trainer.data.prepare import prepare
@@ -61,7 +61,7 @@ def execute(tmp_path, data):
         )  # fmt: skip
         executor = ProcessExecutor(n_cpus=2)
         executors.append(executor)
-        executor.start(executor.reserve(need), job)
+        executor.start(executor.reserve(need), [job])
         return executor, Ticket(name=job.name, worker="", folder=folder)
 
     yield start

@@ -8,13 +8,14 @@ import yaml
 
 from fitting.errors import InputError
 from trainer.__main__ import main
+from trainer.alike import check_alike, most_together
 from trainer.data.corpus import Corpus
 from trainer.execution import Execution
 from trainer.job import run_job
 from trainer.jobs import Order, run_jobs
 from trainer.result import Result, read_lines
 from trainer.session import open_session
-from trainer.stack import Stack, check_alike
+from trainer.stack import Stack
 from trainer.train import Stepped, train
 
 CALM = {"lr": 1e-3}  # noise is not magnified
@@ -134,13 +135,52 @@ def test_a_gradient_that_is_no_number_is_skipped_by_its_run_alone(make_spec, cor
 def test_without_memory_for_all_they_are_trained_one_by_one(
     tmp_path, make_spec, corpus_dir, monkeypatch
 ):
+    advance, rounds, said = Stack._advance, iter(range(100)), []
+
     def full(self, windows):
-        raise torch.OutOfMemoryError("out of memory")
+        if next(rounds) == 20:
+            raise torch.OutOfMemoryError("out of memory")
+        advance(self, windows)
 
     monkeypatch.setattr(Stack, "_advance", full)
     specs = [make_spec(seed=s) for s in (1, 2)]
+    given = orders(tmp_path, specs, on_end=said.append)
+    given.append(
+        Order(
+            folder=tmp_path / "told",
+            spec=make_spec(seed=3),
+            should_stop=lambda: True,
+            on_end=said.append,
+        )
+    )
+    results = run_jobs(given, corpus_dir)
+    assert [(r.status, r.n_stacked) for r in results] == [
+        ("finished", 1),
+        ("finished", 1),
+        ("stopped", 3),
+    ]
+    assert [r.status for r in said] == ["stopped", "finished", "finished"]
+
+
+def test_who_lacked_memory_goes_on_alone(tmp_path, make_spec, corpus_dir, replaced):
+    specs = [make_spec(seed=s) for s in (1, 2, 3)]
+    before = run_job(tmp_path / "run0", specs[0], corpus_dir, should_stop=lambda: True)
+    replaced(before, status="oom").save(tmp_path / "run0")
     results = run_jobs(orders(tmp_path, specs), corpus_dir)
-    assert [(r.status, r.n_stacked) for r in results] == [("finished", 1)] * 2
+    assert [(r.status, r.n_stacked) for r in results] == [
+        ("finished", 1),
+        ("finished", 2),
+        ("finished", 2),
+    ]
+
+
+def test_small_models_gain_and_large_ones_do_not(make_spec):
+    plain = make_spec().to_dict()
+    assert most_together(plain, n_params=20_000, on_gpu=False) == 8
+    assert most_together(plain, n_params=300_000, on_gpu=False) == 1
+    assert most_together(plain, n_params=300_000, on_gpu=True) == 32
+    lstm = make_spec(model={"family": "lstm", "n_head": 1}).to_dict()
+    assert most_together(lstm, n_params=20_000, on_gpu=False) == 1
 
 
 def test_what_is_done_is_not_trained_again(tmp_path, make_spec, corpus_dir, monkeypatch):
@@ -169,10 +209,12 @@ def test_runs_that_are_not_alike_are_refused(tmp_path, make_spec, corpus_dir, ch
 
 def test_what_does_not_batch_is_refused(make_spec):
     with pytest.raises(InputError, match=r"family of \('transformer', 'gpt2'\); got 'lstm'"):
-        check_alike([make_spec(model={"family": "lstm", "n_head": 1})], "cpu")
+        check_alike([make_spec(model={"family": "lstm", "n_head": 1})])
     big = make_spec(batch_tokens=1 << 20, horizons=(10 << 20,), data={"max_epochs": 1e9})
-    with pytest.raises(InputError, match="batch_tokens 1048576 times vocab_size 256 are too many"):
-        check_alike([big], "cpu")
+    with pytest.raises(
+        InputError, match="67108864 at most; got batch_tokens 1048576 times vocab_size 256"
+    ):
+        check_alike([big])
 
 
 def test_several_specs_on_the_command_line(tmp_path, make_spec, corpus_dir, capsys):

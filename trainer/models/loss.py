@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.alike import MOST_LOGITS
+
 # Logits at once: 256 MiB in float32 on a processor, 1 GiB on a GPU, which wants large products.
-MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
+MAX_LOGITS = {"cpu": MOST_LOGITS, "cuda": 1 << 28}
 Chunk = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
