@@ -1,3 +1,4 @@
+import sqlite3
 import threading
 
 import pytest
@@ -61,6 +62,19 @@ def test_sqlite_is_in_wal_mode(tmp_path):
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     engine.dispose()
+
+
+def test_opening_a_new_file_waits_for_whoever_is_changing_it_to_wal(tmp_path):
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    later = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    later.start()
+    with make_engine(f"sqlite:///{path}").connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    later.join()
+    other.close()
 
 
 def test_another_database_is_refused():
