@@ -64,11 +64,11 @@ def test_sqlite_is_in_wal_mode(tmp_path):
     engine.dispose()
 
 
-def test_opening_a_new_file_waits_for_whoever_is_changing_it_to_wal(tmp_path):
+def test_opening_a_new_file_waits_for_whoever_writes_it(tmp_path):
     path = tmp_path / "new.db"
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE t (x)")
-    other.execute("BEGIN EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
     later = threading.Timer(0.3, lambda: other.execute("COMMIT"))
     later.start()
     with make_engine(f"sqlite:///{path}").connect() as connection:
