@@ -1,6 +1,7 @@
 """Overhead of many small runs on warm workers: 1 - seconds of training / (workers x wall).
 
     python benchmarks/run_overhead.py --runs 200 --tokens 1e6
+    python benchmarks/run_overhead.py --runs 16 --params 2e4 --tokens 5e5 [--stack]
 
 Wall runs from the first run's start to the last one's end, the service's own start apart; training
 is `train_seconds` of the results: model, steps, evaluation, files. What is left is the dispatcher,
@@ -35,7 +36,7 @@ def ask(settings: Settings, engine: Any, args: argparse.Namespace) -> int:
     spec = parse(
         {
             "name": "overhead", "sizes": [args.params], "tokens": [args.tokens],
-            "seeds": list(range(args.runs)), "context": 64,
+            "seeds": list(range(args.runs)), "context": 64, "stack": args.stack,
         }
     )  # fmt: skip
     with writing(engine) as session:
@@ -56,7 +57,7 @@ def report(engine: Any, n_workers: int, ready_s: float) -> None:
         attempts = list(session.scalars(select(Attempt).order_by(Attempt.started_at)))
     assert all(a.train_seconds for a in attempts), "not every run finished"
     wall = (max(a.ended_at for a in attempts) - attempts[0].started_at).total_seconds()
-    trained = sum(a.train_seconds for a in attempts)
+    trained = sum(a.train_seconds * a.n_devices for a in attempts)
     around = [(a.ended_at - a.started_at).total_seconds() - a.train_seconds for a in attempts]
     ends = [
         max(a.ended_at for a in attempts if a.worker == w) for w in {a.worker for a in attempts}
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--params", type=float, default=1e5)
     parser.add_argument("--tokens", type=float, default=1e6)
+    parser.add_argument("--stack", action="store_true", help="train runs together")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     settings = Settings(home=Path(tempfile.mkdtemp()) / "home", database_url="")

@@ -4,6 +4,7 @@ A window is T + 1 tokens (inputs and their successors) starting at a multiple of
 depends on (seed, step) only: not on the world size, the worker, or where a run was resumed.
 """
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from trainer.data.permute import permute
 from trainer.data.shards import open_tokens
 
 Windows = npt.NDArray[np.int64]  # (B, T + 1)
+CHUNK = 4096  # indices that are permuted at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,16 @@ def _shuffled(
     """Sample number → window: another permutation of all n windows in every epoch and domain."""
     key = (seed << 20) + (zlib.crc32(domain.encode()) << 64 if domain else 0)
     epoch, index = np.divmod(sample, n)
+    chunk, within = np.divmod(index, CHUNK)
     out = np.empty_like(sample)
-    for e in np.unique(epoch):
-        mine = epoch == e
-        out[mine] = permute(index[mine], n, key + int(e)).astype(np.int64)
+    for e, c in {*zip(epoch.tolist(), chunk.tolist(), strict=True)}:
+        mine = (epoch == e) & (chunk == c)
+        out[mine] = _chunk(c, n, key + e)[within[mine]]
     return out
+
+
+@functools.lru_cache(maxsize=256)
+def _chunk(c: int, n: int, key: int) -> npt.NDArray[np.int64]:
+    """The permutation of indices from c · CHUNK on. A run asks for neighbours, a few at a time,
+    and for a few numpy takes half a millisecond each time."""
+    return permute(np.arange(c * CHUNK, min(n, (c + 1) * CHUNK)), n, key).astype(np.int64)

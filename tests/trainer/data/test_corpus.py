@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.config import DataSpec
-from trainer.data.corpus import Corpus
+from trainer.data.corpus import CHUNK, Corpus, _shuffled
 from trainer.data.mixture import BLOCK, Mixture
 from trainer.data.permute import permute
 
@@ -24,6 +24,13 @@ def test_an_element_does_not_depend_on_those_asked_with_it(n, key, data):
 def test_permute_refuses_an_index_outside():
     with pytest.raises(ValueError, match=r"index must lie in \[0, 10\); got 10"):
         permute([3, 10], 10, 0)
+
+
+@given(st.integers(1, 3 * CHUNK), st.integers(0, 9), st.lists(st.integers(0, 10**5), min_size=1))
+def test_windows_of_an_epoch_are_its_permutation_however_they_are_chunked(n, seed, samples):
+    sample = np.array(samples, dtype=np.int64)
+    one_by_one = [int(permute(s % n, n, (seed << 20) + s // n)[0]) for s in samples]
+    assert _shuffled(sample, n, seed).tolist() == one_by_one
 
 
 def test_permutations_of_different_keys_look_unrelated():
