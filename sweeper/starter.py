@@ -86,6 +86,7 @@ class Starter:
                 files.set_fence(Path(job.folder), job.attempt)
             self.executor.start(worker, jobs)
         except OSError as e:
+            self.executor.release(worker)
             with self.mandate.writing() as session:
                 for _, attempt in claimed:
                     found = session.get_one(Attempt, attempt.id)

@@ -10,9 +10,8 @@ from sqlalchemy.exc import OperationalError
 from store import curves, measurements
 from store.engine import reading, writing
 from store.models import Run
-from store.runs import attempts_of_run, get_run
+from store.runs import attempts_of_run
 from store.states import AttemptState, RunState
-from store.sweeps import get_sweep
 from sweeper import attempts, files, ingest, verbs
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
@@ -58,19 +57,6 @@ def test_a_measurement_carries_the_budget_it_was_asked_for(ask, service, engine)
     with reading(engine) as session:
         asked = {m.budget_flops for m in measurements.of_sweep(session, sweep_id)}
     assert asked == {1e11, 3e11}
-
-
-def test_no_more_run_at_once_than_there_are_cores(ask, service, settings):
-    sweep_id = ask(seeds=[0, 1, 2])
-    most = 0
-
-    def done(session):
-        nonlocal most
-        most = max(most, sum(r.state is RunState.RUNNING for r in service.runs(sweep_id)))
-        return get_sweep(session, sweep_id).state.value == "finished"
-
-    service.tick_until(done)
-    assert most == 2
 
 
 @pytest.mark.parametrize(
@@ -201,21 +187,6 @@ def test_an_orphan_is_reaped(ask, service, settings, engine):
     service.dispatcher.reap()
     assert files.lock_holder(settings.runs / str(attempt.run_id)) is None
     assert service.executor.reserve(service.executor.slots()) is not None  # its room is free
-
-
-def test_a_run_of_other_code_is_refused_and_says_why(ask, service, engine):
-    sweep_id = ask(**ONE)
-    with writing(engine) as session:
-        get_run(session, service.runs(sweep_id)[0].id).code_hash = "0" * 64
-    service.until(sweep_id, "failed")
-    assert "planned with trainer code 000000000000" in service.runs(sweep_id)[0].reason
-    assert "submit it again" in service.runs(sweep_id)[0].reason
-
-
-def test_a_run_for_a_gpu_that_is_not_there_is_refused(ask, service):
-    sweep_id = ask(**ONE, device="cuda", priced_as="h100-sxm")
-    service.until(sweep_id, "failed")
-    assert "there is no GPU among the workers" in service.runs(sweep_id)[0].reason
 
 
 def test_a_corrupt_end_is_not_a_success(ask, service, engine, settings):
