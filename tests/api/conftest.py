@@ -167,3 +167,17 @@ def answered(client, spec, answer_runs):
     fit = client.post("/v1/fits", json={"sweep_id": sweep["id"], "n_bootstrap": 50})
     assert fit.status_code == 201, fit.text
     return SimpleNamespace(sweep_id=sweep["id"], fit_id=fit.json()["id"])
+
+
+@pytest.fixture
+def table(reference_data):
+    return (reference_data / "runs" / "chinchilla_epoch.csv").read_text()
+
+
+def post_csv(client, text, name="epoch", **params):
+    return client.post(
+        "/v1/studies",
+        content=text,
+        params={"name": name} | params,
+        headers={"Content-Type": "text/csv"},
+    )
