@@ -103,7 +103,7 @@ def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
 COMPILABLE = ("transformer", "gpt2")
 COMPILE_SAVES = 0.4  # of eager time, at least
 STACK_GAINS, STACK_COMPILE_SAVES = 1.5, 0.25  # of eight runs of 20k parameters, by `benchmarks`
-COMPILE_S = 30.0  # the first step of a shape
+COMPILE_S = 60.0  # the first step of a shape takes 24 s, 49 s when each core compiles one
 
 
 def choose_execution(
