@@ -1,5 +1,8 @@
 """How many threads a run is worth. Tiny operations cost more to share than to do, the more so on
 a busy machine, so a probe on the run's own shape decides; a resumed run goes on as it began.
+
+Cores are paid for: as long as twice as many make a step a quarter faster they are taken. The probe
+is eager, and a compiled step gains less (1M parameters, two threads: 1.70 and 1.38 times).
 """
 
 import statistics
@@ -16,6 +19,7 @@ from trainer.config import RunSpec
 from trainer.execution import Execution
 
 PROBE_STEPS = 5  # after one that warms up
+WORTH = 1.25  # times as fast, for twice the threads
 
 
 def with_threads(
@@ -29,8 +33,19 @@ def with_threads(
         return replace(execution, n_threads=offered)
     n_windows = spec.batch_tokens // spec.model.context
     step = training_step(spec.model, n_windows, replace(execution, compiled=False))
-    seconds = {n: step_seconds(step, n) for n in (1, offered)}
-    return replace(execution, n_threads=min(seconds, key=lambda n: seconds[n]))
+    return replace(execution, n_threads=worth(offered, lambda n: step_seconds(step, n)))
+
+
+def worth(offered: int, seconds: Callable[[int], float]) -> int:
+    """How many of the threads offered to use, by the seconds a step takes with so many."""
+    n, here = 1, seconds(1)
+    while n < offered:
+        more = min(2 * n, offered)
+        there = seconds(more)
+        if there * WORTH > here:
+            break
+        n, here = more, there
+    return n
 
 
 @contextmanager

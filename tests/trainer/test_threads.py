@@ -1,10 +1,11 @@
 import time
 from dataclasses import replace
 
+import pytest
 import torch
 
 from trainer.execution import Execution
-from trainer.threads import step_seconds, using_threads, with_threads
+from trainer.threads import step_seconds, using_threads, with_threads, worth
 
 CPU = Execution(device="cpu", precision="fp32", compiled=False)
 
@@ -29,3 +30,17 @@ def test_one_thread_needs_no_probe():
 def test_one_lucky_step_does_not_decide():
     naps = iter([0.0, 0.03, 0.001, 0.03, 0.03, 0.03])
     assert step_seconds(lambda: time.sleep(next(naps)), 1) >= 0.03
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_threads"),
+    [
+        ({1: 19.0, 2: 18.9}, 1),  # the demo's final model on two cores: nothing to gain
+        ({1: 132.0, 2: 78.0}, 2),
+        ({1: 100.0, 2: 55.0, 4: 30.0, 6: 27.0}, 4),
+        ({1: 100.0, 2: 55.0, 4: 30.0, 6: 22.0}, 6),
+        ({1: 100.0}, 1),
+    ],
+)
+def test_more_threads_are_taken_while_they_pay(seconds, n_threads):
+    assert worth(max(seconds), seconds.__getitem__) == n_threads
