@@ -135,7 +135,7 @@ class Attempt:
             "journal": self.journal.lengths(),
             "seconds": self._seconds(),
         }
-        checkpoint.save(self.folder / "checkpoints", session.state(), meta, session.world)
+        checkpoint.save(self.folder / checkpoint.FOLDER, session.state(), meta, session.world)
         self.energy.look()
         self.saved = time.monotonic()
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from fitting.errors import InputError
 from trainer.world import World
 
 FORMAT = 1
+FOLDER = "checkpoints"  # within a run's
 KEEP = 2
 STATE, SHARDS, MANIFEST = "state.safetensors", "shards", "manifest.json"
 
@@ -106,6 +107,18 @@ def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint
                 )
         return Checkpoint(path=path, meta=meta)
     return None
+
+
+def level(folders: Sequence[Path]) -> None:
+    """Back to the newest checkpoint that all of these hold and can be read, if there is one: runs
+    of a stack save one after the other, and it may have died in between."""
+    held = [{path.name for path in _found(folder)} for folder in folders]
+    for name in sorted(set.intersection(*held), reverse=True):
+        if all(_valid(folder / name) for folder in folders):
+            newer = [p for folder in folders for p in _found(folder) if p.name > name]
+            for path in newer:
+                shutil.rmtree(path)
+            return
 
 
 def _found(folder: Path) -> list[Path]:

@@ -55,7 +55,7 @@ def run_job(
     manifest = Manifest.load(data_dir)
     validate(spec, manifest)
     found = checkpoint.newest(
-        folder / "checkpoints",
+        folder / checkpoint.FOLDER,
         spec_hash=spec.fingerprint(),
         data_fingerprint=spec.data.fingerprint,
     )

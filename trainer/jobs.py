@@ -38,7 +38,7 @@ class Order:
 
     def found(self) -> Checkpoint | None:
         return checkpoint.newest(
-            self.folder / "checkpoints",
+            self.folder / checkpoint.FOLDER,
             spec_hash=self.spec.fingerprint(),
             data_fingerprint=self.spec.data.fingerprint,
         )
@@ -69,13 +69,16 @@ def run_jobs(
     manifest = Manifest.load(data_dir)
     for order in orders:
         validate(order.spec, manifest)
-    groups: dict[object, list[Order]] = {}
+    todo = []
     for order in orders:
         done = order.done()
-        if done:
-            order.on_end(done)
-        else:
-            groups.setdefault(_standing(order), []).append(order)
+        order.on_end(done) if done else todo.append(order)
+    groups: dict[object, list[Order]] = {}
+    begun = [o.folder / checkpoint.FOLDER for o in todo if (o.folder / checkpoint.FOLDER).is_dir()]
+    if len(begun) > 1:
+        checkpoint.level(begun)
+    for order in todo:
+        groups.setdefault(_standing(order), []).append(order)
     how = _How(data_dir, device, compile, checkpoint_every_s)
     for group in groups.values():
         _together(group, how) if len(group) > 1 else _alone(group[0], how)

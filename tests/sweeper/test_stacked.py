@@ -10,15 +10,15 @@ from store.engine import reading, writing
 from store.models import Run
 from store.runs import attempts_of_run, list_runs
 from store.states import AttemptState, RunState
-from sweeper import attempts, files, ingest, ray_head
+from sweeper import attempts, files, ingest
 from sweeper.code import code_hash
 from sweeper.executor import Job, Need
 from sweeper.queue import startable
 from sweeper.resources import stack_of
 from sweeper.stacked import run_stack
 from sweeper.verbs import cancel_sweep
-from tests.sweeper.test_faults import Dispatcher, wait_for
-from tests.sweeper.test_ray import TINY, running, text  # noqa: F401  fixture
+from tests.sweeper.test_faults import wait_for
+from tests.sweeper.test_ray import TINY, dispatcher, running, text  # noqa: F401  fixtures
 from tests.sweeper.test_together import data, spec  # noqa: F401  fixtures
 from trainer.config import RunSpec
 from trainer.job import run_job
@@ -195,15 +195,6 @@ def test_what_cannot_be_meant_is_the_end_of_each(jobs):
 # -- on Ray -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def dispatcher(engine, settings):
-    made = Dispatcher(engine, settings, "ray", "real", "drain")
-    yield made
-    if made.process is not None:
-        made.kill()
-    ray_head.stop_head(settings.home)
-
-
 MANY = TINY | {"sizes": [4e3], "tokens": [4e5], "seeds": [0, 1, 2, 3], "stack": True}
 
 
@@ -211,7 +202,7 @@ MANY = TINY | {"sizes": [4e3], "tokens": [4e5], "seeds": [0, 1, 2, 3], "stack": 
 @pytest.mark.slow
 def test_a_sweep_of_stacks_survives_the_kill_of_a_worker(ask, dispatcher, text):  # noqa: F811
     engine, settings = dispatcher.engine, dispatcher.settings
-    sweep_id = ask(**MANY)
+    sweep_id = ask(**MANY | {"tokens": [8e5]})  # long enough for a dispatcher to start again
     dispatcher.start()
     wait_for(lambda: len(running(settings, "checkpoints/step-*")) == 4, limit_s=120)
     victims = running(settings)

@@ -1,6 +1,7 @@
 """Runs trained together are the runs alone; what happens to one does not reach the others."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -80,6 +81,20 @@ def test_stopped_and_resumed_it_is_the_same_bit_for_bit(tmp_path, make_spec, cor
         assert [r.status for r in stopped] == ["stopped", "stopped"]
         resumed = run_jobs(orders(folder, specs), corpus_dir)
         assert [r.measurements for r in resumed] == [r.measurements for r in whole]
+
+
+def test_killed_while_it_saved_it_goes_on_as_the_same_stack(tmp_path, make_spec, corpus_dir):
+    specs = [make_spec(seed=s) for s in (1, 2)]
+    whole = run_jobs(orders(tmp_path / "whole", specs), corpus_dir)
+    polls = iter(range(100))
+    stop = {"should_stop": lambda: next(polls) // 2 >= 3}
+    run_jobs(orders(tmp_path, specs, **stop), corpus_dir, checkpoint_every_s=0)
+    saved = [sorted((tmp_path / f"run{i}" / "checkpoints").iterdir()) for i in (0, 1)]
+    assert [len(s) for s in saved] == [2, 2]
+    shutil.rmtree(saved[1][1])  # the first had saved, the second not yet
+    resumed = run_jobs(orders(tmp_path, specs), corpus_dir)
+    assert [r.n_stacked for r in resumed] == [2, 2]
+    assert [r.measurements for r in resumed] == [r.measurements for r in whole]
 
 
 def test_one_that_is_stopped_leaves_and_goes_on_alone(tmp_path, make_spec, corpus_dir):
