@@ -5,6 +5,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from store import migrate
 from store.engine import make_engine
@@ -68,20 +69,36 @@ def test_several_processes_may_upgrade_at_once(empty_url):
     assert errors == []
 
 
-def test_attempts_from_before_the_meters_keep_their_rows(empty_url):
+RUN = """
+    INSERT INTO run (id, kind, spec, spec_hash, code_hash, corpus, data_fingerprint, n_params,
+        n_params_total, n_params_non_embedding, n_tokens, flops, budgets, device, n_cpus, state,
+        n_failures, max_failures, n_preemptions, max_preemptions, n_tokens_done, created_at)
+    VALUES (7, 'sweep', '{}', 's', 'c', 'code', 'd', 1, 1, 1, 1, 6, '[]', 'cpu', 1, 'running',
+        0, 3, 0, 20, 0, '2026-01-01 00:00:00')
+"""
+ATTEMPT = """
+    INSERT INTO attempt (run_id, number, worker, state, n_devices, started_at)
+    VALUES (7, {number}, 'w', '{state}', {n_devices}, '2026-01-01 00:00:00')
+"""
+
+
+def test_rows_of_the_first_schema_are_kept_with_what_guards_them(empty_url):
     engine = make_engine(empty_url)
-    with engine.execution_options(isoflop_write=True).begin() as connection:
+    writing = engine.execution_options(isoflop_write=True)
+    with writing.begin() as connection:
         command.upgrade(migrate.config(connection), "0001")
         assert "energy_kwh" not in {c["name"] for c in inspect(connection).get_columns("attempt")}
-        connection.execute(
-            text(
-                "INSERT INTO sweep (name, spec, state, price, notes, created_at) VALUES ('old', '{}', 'queued', '{}', '[]', '2026-01-01 00:00:00')"
-            )
-        )
+        connection.execute(text(RUN))
+        for number, state, n_devices in ((1, "failed", 2), (2, "running", "NULL")):
+            values = {"number": number, "state": state, "n_devices": n_devices}
+            connection.execute(text(ATTEMPT.format(**values)))
     migrate.upgrade(engine)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT name FROM sweep")).scalar_one() == "old"
-        assert {"energy_kwh", "energy_source"} <= {
-            c["name"] for c in inspect(connection).get_columns("attempt")
-        }
+        rows = connection.execute(text("SELECT number, n_devices FROM attempt ORDER BY number"))
+        assert rows.all() == [(1, 2.0), (2, None)]
+        assert connection.execute(text("SELECT stack, n_processes FROM run")).one() == (False, None)
+    with pytest.raises(IntegrityError), writing.begin() as connection:  # one live attempt a run
+        connection.execute(text(ATTEMPT.format(number=3, state="starting", n_devices=0.5)))
+    with writing.begin() as connection:
+        connection.execute(text(ATTEMPT.format(number=3, state="failed", n_devices=0.5)))
     engine.dispose()
