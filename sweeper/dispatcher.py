@@ -27,7 +27,7 @@ from store.states import AttemptState
 from sweeper import attempts, faults, files, ingest, limits, queue
 from sweeper.code import code_hash
 from sweeper.executor import DEFAULT_PAYLOAD, Executor, Status, Ticket
-from sweeper.files import Tail
+from sweeper.files import Watched
 from sweeper.leader import Mandate
 from sweeper.queue import Wish
 from sweeper.resources import has_room
@@ -48,16 +48,6 @@ class Pace:
     checkpoint_s: float = 15.0
     drain_s: float = 8.0
     database_s: float = 2.0  # before trying again when the database is away
-
-
-@dataclass(kw_only=True, slots=True)
-class Watched:
-    """What this process remembers of a live attempt; all of it can be found out again."""
-
-    progress: Tail
-    measured: Tail
-    said_at: float = 0.0
-    asked_to_stop: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -248,11 +238,7 @@ class Dispatcher:
             self.look()
 
     def _watch(self, attempt: Attempt) -> Watched:
-        folder = self._ticket(attempt).folder
-        return Watched(
-            progress=Tail(path=folder / "progress.jsonl"),
-            measured=Tail(path=folder / "measurements.jsonl"),
-        )
+        return Watched.of(self._ticket(attempt).folder)
 
     def _ticket(self, attempt: Attempt) -> Ticket:
         return ticket_of(attempt, self.settings)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -119,6 +119,23 @@ class Tail:
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
         return [v for v in map(_parsed, whole.splitlines()) if v is not None]
+
+
+@dataclass(kw_only=True, slots=True)
+class Watched:
+    """What a dispatcher remembers of a live attempt; all of it can be found out again."""
+
+    progress: Tail
+    measured: Tail
+    said_at: float = 0.0
+    asked_to_stop: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        return cls(
+            progress=Tail(path=folder / "progress.jsonl"),
+            measured=Tail(path=folder / "measurements.jsonl"),
+        )
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
