@@ -27,6 +27,8 @@ needs_extra = pytest.mark.skipif(
     find_spec("datatrove") is None, reason="extra: pip install 'isoflop[web]'"
 )
 
+pytestmark = pytest.mark.slow  # a whole crawl, several times
+
 EMPTY = StepCount(step="pages", n_in=0, bytes_in=0, n_out=0, bytes_out=0)
 
 
