@@ -53,9 +53,14 @@ def done_file(folder: Path, attempt: int) -> Path:
     return folder / f"done-{attempt}.json"
 
 
+def number_of(name: str) -> int:
+    """Of the attempt that is called so: "run-7-a2" is attempt 2."""
+    return int(name.rsplit("-a", 1)[1])
+
+
 def is_over(folder: Path, name: str) -> bool:
-    """Whether attempt `name` ("run-7-a2") has said how it ended."""
-    return done_file(folder, int(name.rsplit("-a", 1)[1])).exists()
+    """Whether the attempt of this name has said how it ended."""
+    return done_file(folder, number_of(name)).exists()
 
 
 @contextlib.contextmanager

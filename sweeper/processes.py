@@ -135,10 +135,6 @@ class ProcessExecutor(Executor):
             known.pop(name, None)
 
 
-def _number(ticket: Ticket) -> int:
-    return int(ticket.name.rsplit("-a", 1)[1])
-
-
 def _need_of(ticket: Ticket) -> Need:
-    order = files.read_json(ticket.folder / f"job-{_number(ticket)}.json")
+    order = files.read_json(ticket.folder / f"job-{files.number_of(ticket.name)}.json")
     return Job.from_dict(order).need if order else Need()

@@ -103,7 +103,7 @@ class RayExecutor(Executor):
     def start(self, worker: str, jobs: Sequence[Job]) -> None:
         member = self.pool[worker]
         member.ref = member.handle.run.remote([job.to_dict() for job in jobs])
-        member.jobs = tuple(job.name for job in jobs)
+        member.jobs, member.leaving = tuple(job.name for job in jobs), {}
 
     @property
     def can_stack(self) -> bool:

@@ -24,7 +24,7 @@ def has_room(folder: Path) -> bool:
 def need_of(run: Run, slots: Need) -> Need:
     """One core or one whole GPU for a point of a law. A final run gets the cores it asked for, as
     far as there are, and on GPUs all of a machine's, a process for each, unless it asked for fewer.
-    A GPU is never shared: runs are timed."""
+    Workers never share a GPU: runs are timed. (A stack is one worker.)"""
     on_gpu = _on_gpu(run, slots)
     n_cpus = max(1, min(run.n_cpus, slots.n_cpus))
     auto = slots.n_gpus if on_gpu and run.kind is RunKind.FINAL else 1

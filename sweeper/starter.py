@@ -44,10 +44,10 @@ class Starter:
                     attempts.refuse(session, session.get_one(Run, run.id), why_not)
                 waiting.remove(run)
                 continue
-            together = self._together(waiting)
             worker = self.executor.reserve(self._need(run))
             if worker is None:
                 return
+            together = self._together(waiting)
             self._start(together, worker)
             waiting = [r for r in waiting if r not in together]
 
@@ -56,8 +56,8 @@ class Starter:
         if not (self.executor.can_stack and self.payload == DEFAULT_PAYLOAD):
             return [waiting[0]]
         need = self._need(waiting[0])
-        n_free = self.executor.n_free(need)
-        return stack_of(waiting, on_gpu=need.n_gpus > 0, n_workers=n_free)
+        n_workers = 1 + self.executor.n_free(need)  # one is reserved for them
+        return stack_of(waiting, on_gpu=need.n_gpus > 0, n_workers=n_workers)
 
     def _need(self, run: Run) -> Need:
         return need_of(run, self.executor.slots())

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fitting.errors import InputError
+from trainer.config import RunSpec
 from trainer.world import World
 
 FORMAT = 1
@@ -88,6 +89,15 @@ def _publish(part: Path, path: Path, manifest: dict[str, Any]) -> None:
     _flush(path.parent)
 
 
+def of_run(folder: Path, spec: RunSpec) -> Checkpoint | None:
+    """The newest valid one in the run's folder. Raises as `newest`."""
+    return newest(
+        folder / FOLDER,
+        spec_hash=spec.fingerprint(),
+        data_fingerprint=spec.data.fingerprint,
+    )
+
+
 def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint | None:
     """The newest valid checkpoint, or None.
 
@@ -110,13 +120,13 @@ def newest(folder: Path, *, spec_hash: str, data_fingerprint: str) -> Checkpoint
 
 
 def level(folders: Sequence[Path]) -> None:
-    """Back to the newest checkpoint that all of these hold and can be read, if there is one: runs
-    of a stack save one after the other, and it may have died in between."""
-    held = [{path.name for path in _found(folder)} for folder in folders]
-    for name in sorted(set.intersection(*held), reverse=True):
-        if all(_valid(folder / name) for folder in folders):
-            newer = [p for folder in folders for p in _found(folder) if p.name > name]
-            for path in newer:
+    """Those that hold any go back to the newest that they all hold and that can be read, if there
+    is one: runs of a stack save one after the other, and it may have died in between."""
+    held = [found for folder in folders if (found := {p.name: p for p in _found(folder)})]
+    common = set.intersection(*map(set, held)) if held else set()
+    for name in sorted(common, reverse=True):
+        if all(_valid(paths[name]) for paths in held):
+            for path in (p for paths in held for p in paths.values() if p.name > name):
                 shutil.rmtree(path)
             return
 

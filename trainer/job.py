@@ -54,11 +54,7 @@ def run_job(
             at_least = 8 * done.n_parts
     manifest = Manifest.load(data_dir)
     validate(spec, manifest)
-    found = checkpoint.newest(
-        folder / checkpoint.FOLDER,
-        spec_hash=spec.fingerprint(),
-        data_fingerprint=spec.data.fingerprint,
-    )
+    found = checkpoint.of_run(folder, spec)
     meta = found.meta if found else None
     execution = choose_execution(spec, device, compile, resumed=meta)
     execution = with_threads(spec, execution, resumed=meta)

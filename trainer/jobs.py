@@ -36,17 +36,13 @@ class Order:
     should_stop: Callable[[], bool] = lambda: False
     on_end: Callable[[Result], None] = lambda _: None
 
-    def found(self) -> Checkpoint | None:
-        return checkpoint.newest(
-            self.folder / checkpoint.FOLDER,
-            spec_hash=self.spec.fingerprint(),
-            data_fingerprint=self.spec.data.fingerprint,
-        )
-
     def done(self) -> Result | None:
         result = Result.load(self.folder)
         same = result is not None and result.spec_hash == self.spec.fingerprint()
         return result if result and same and result.final else None
+
+
+Begun = tuple[Order, Checkpoint | None]  # where it goes on; None: it has not begun
 
 
 def run_jobs(
@@ -73,15 +69,14 @@ def run_jobs(
     for order in orders:
         done = order.done()
         order.on_end(done) if done else todo.append(order)
-    groups: dict[object, list[Order]] = {}
-    begun = [o.folder / checkpoint.FOLDER for o in todo if (o.folder / checkpoint.FOLDER).is_dir()]
-    if len(begun) > 1:
-        checkpoint.level(begun)
+    checkpoint.level([order.folder / checkpoint.FOLDER for order in todo])
+    groups: dict[object, list[Begun]] = {}
     for order in todo:
-        groups.setdefault(_standing(order), []).append(order)
+        found = checkpoint.of_run(order.folder, order.spec)
+        groups.setdefault(_standing(order, found), []).append((order, found))
     how = _How(data_dir, device, compile, checkpoint_every_s)
     for group in groups.values():
-        _together(group, how) if len(group) > 1 else _alone(group[0], how)
+        _together(group, how) if len(group) > 1 else _alone(group[0][0], how)
     return [result for o in orders if (result := Result.load(o.folder)) is not None]
 
 
@@ -93,9 +88,9 @@ class _How:
     checkpoint_every_s: float
 
 
-def _standing(order: Order) -> object:
+def _standing(order: Order, found: Checkpoint | None) -> object:
     """Orders with the same may go on together. One that lacked memory before goes on alone."""
-    found, before = order.found(), Result.load(order.folder)
+    before = Result.load(order.folder)
     if before is not None and before.status == "oom":
         return order.folder
     if found is None:
@@ -120,8 +115,8 @@ def _alone(order: Order, how: _How) -> None:
     order.on_end(result)
 
 
-def _together(orders: Sequence[Order], how: _How) -> None:
-    found = [o.found() for o in orders]
+def _together(group: Sequence[Begun], how: _How) -> None:
+    orders, found = [o for o, _ in group], [f for _, f in group]
     spec, meta = orders[0].spec, found[0].meta if found[0] else None
     execution = choose_execution(spec, how.device, how.compile, resumed=meta, n_stacked=len(orders))
     execution = with_threads(spec, execution, resumed=meta)

@@ -6,12 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
 
-from tests.trainer.data.web_pages import (
+from tests.trainer.data.web_pages import (, needs_extra
     FATE,
     HOSTS,
     crawl,
@@ -22,10 +21,6 @@ from trainer.data.prepare import prepare
 from trainer.data.web import pipeline
 from trainer.data.web.counts import Counts, StepCount
 from trainer.data.web.pipeline import clean
-
-needs_extra = pytest.mark.skipif(
-    find_spec("datatrove") is None, reason="extra: pip install 'isoflop[web]'"
-)
 
 pytestmark = pytest.mark.slow  # a whole crawl, several times
 

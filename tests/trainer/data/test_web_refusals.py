@@ -2,7 +2,6 @@
 
 import gzip
 import random
-from importlib.util import find_spec
 
 import pytest
 
@@ -10,15 +9,12 @@ from fitting.errors import InputError
 from tests.trainer.data.web_pages import (
     good_texts,
     html,
+    needs_extra,
     paragraphs,
     write_warc,
 )
 from trainer.data.web import request
 from trainer.data.web.pipeline import clean
-
-needs_extra = pytest.mark.skipif(
-    find_spec("datatrove") is None, reason="extra: pip install 'isoflop[web]'"
-)
 
 
 def warc(folder, n=1):

@@ -3,6 +3,13 @@
 import gzip
 import json
 import random
+from importlib.util import find_spec
+
+import pytest
+
+needs_extra = pytest.mark.skipif(
+    find_spec("datatrove") is None, reason="extra: pip install 'isoflop[web]'"
+)
 
 SHARED = "the a our this that every"
 VERBS = """carried followed described discovered repaired visited measured painted remembered
