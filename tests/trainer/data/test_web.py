@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.trainer.data.web_pages import (, needs_extra
+from tests.trainer.data.web_pages import (
     FATE,
     HOSTS,
     crawl,
     good_texts,
+    needs_extra,
 )
 from trainer.data.manifest import Manifest
 from trainer.data.prepare import prepare
