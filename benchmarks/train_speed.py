@@ -23,8 +23,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from sweeper.executor import environment
-from trainer.bench import SHAPES, training_step
+from trainer.bench import SHAPES
 from trainer.execution import Execution
+from trainer.probe import training_step
 
 # label: (loop, precision, compiled). The first is what ratios refer to.
 LOOPS = {

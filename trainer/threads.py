@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from trainer.bench import training_step
 from trainer.config import RunSpec
 from trainer.execution import Execution
+from trainer.probe import training_step
 
 PROBE_STEPS = 5  # after one that warms up
 WORTH = 1.25  # times as fast, for twice the threads
