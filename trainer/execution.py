@@ -6,7 +6,6 @@ Decided once per run and kept with its checkpoints, so that a resumed run is the
 import contextlib
 import functools
 import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,9 +16,8 @@ from typing import Any, Literal
 import torch
 
 from fitting.errors import InputError
+from trainer.compiling import COMPILABLE, Compile, can_compile, is_compiled
 from trainer.config import RunSpec
-
-Compile = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,14 +55,6 @@ def find_device(device: str = "auto") -> str:
     )
 
 
-def can_compile() -> bool:
-    """Inductor needs a C++ compiler on CPU, and hands it torch's and the cache's paths unquoted."""
-    paths = torch.__file__ + os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")
-    if any(c.isspace() for c in paths):
-        return False
-    return any(shutil.which(c) for c in (os.environ.get("CXX", "g++"), "clang++"))
-
-
 def use_shared_cache(folder: Path) -> None:
     """Compiled kernels of a shape serve every later process that names the same folder."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.absolute()))
@@ -99,13 +89,6 @@ def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
     return torch.compile(fn, dynamic=False) if wanted else fn
 
 
-# Experts meet other tokens every step, and the LSTM is one fused kernel already.
-COMPILABLE = ("transformer", "gpt2")
-COMPILE_SAVES = 0.4  # of eager time, at least
-STACK_GAINS, STACK_COMPILE_SAVES = 1.5, 0.25  # of eight runs of 20k parameters, by `benchmarks`
-COMPILE_S = 60.0  # the first step of a shape takes 24 s, 49 s when each core compiles one
-
-
 def choose_execution(
     spec: RunSpec,
     device: str,
@@ -128,11 +111,7 @@ def choose_execution(
             n_stacked=n_stacked,
         )
     precision = spec.precision if spec.precision != "auto" else probed_precision(where)
-    compiled = (
-        can_compile()
-        and spec.model.family in COMPILABLE
-        and (wanted == "always" or (wanted == "auto" and compile_pays(spec, where, n_stacked)))
-    )
+    compiled = is_compiled(spec, where, wanted, n_stacked=n_stacked)
     return Execution(device=where, precision=precision, compiled=compiled, n_stacked=n_stacked)
 
 
@@ -148,18 +127,3 @@ def with_graph(
             field="graph",
         )
     return replace(execution, graph=wanted or execution.graph)
-
-
-def compile_pays(spec: RunSpec, device: str, n_stacked: int = 1) -> bool:
-    """An estimate from the FLOPs, the same on every start: is the time saved worth the wait?"""
-    flops = n_stacked * spec.n_tokens_processed * spec.model.train_flops_per_token()
-    if device.startswith("cuda"):
-        return flops > 1e15
-    saves, gain = (STACK_COMPILE_SAVES, STACK_GAINS) if n_stacked > 1 else (COMPILE_SAVES, 1.0)
-    return saves * flops / (gain * eager_flop_s(spec.model.n_params)) > COMPILE_S
-
-
-def eager_flop_s(n_params: float) -> float:
-    """Of one AVX-512 core [FLOP/s]; a small model's step is mostly calls. A law through what was
-    measured from 18k to 280k parameters (reports/LOG.md), with a ceiling."""
-    return min(7e10, 5.5e9 * (n_params / 18e3) ** (2 / 3))

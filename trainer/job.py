@@ -9,9 +9,10 @@ from pathlib import Path
 
 from trainer import checkpoint
 from trainer.attempt import Attempt
+from trainer.compiling import Compile
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
-from trainer.execution import Compile, choose_execution, with_graph
+from trainer.execution import choose_execution, with_graph
 from trainer.memory import Recompute, with_parts, with_recompute
 from trainer.meters import sigterm
 from trainer.result import Result

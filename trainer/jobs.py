@@ -13,9 +13,10 @@ from trainer import checkpoint
 from trainer.alike import check_alike
 from trainer.attempt import Attempt
 from trainer.checkpoint import Checkpoint
+from trainer.compiling import Compile
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
-from trainer.execution import Compile, Execution, choose_execution
+from trainer.execution import Execution, choose_execution
 from trainer.job import run_job
 from trainer.meters import is_oom, sigterm
 from trainer.result import Result, Status

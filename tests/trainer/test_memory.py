@@ -15,7 +15,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from fitting.errors import InputError
 from trainer import memory
 from trainer.__main__ import main
-from trainer.execution import Execution, can_compile
+from trainer.compiling import can_compile
+from trainer.execution import Execution
 from trainer.job import run_job
 from trainer.memory import (
     activation_bytes,

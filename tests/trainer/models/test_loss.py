@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from fitting.costs.architecture import Architecture
+from trainer.compiling import can_compile
 from trainer.config import OptimizerSpec
-from trainer.execution import can_compile
 from trainer.job import run_job
 from trainer.models import loss as module
 from trainer.models.lm import build
