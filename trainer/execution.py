@@ -85,8 +85,15 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
 
 
 def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
-    """One static shape per run, so no guard ever fails twice."""
-    return torch.compile(fn, dynamic=False) if wanted else fn
+    """One static shape per run, so no guard ever fails twice.
+
+    What earlier runs of this process compiled is forgotten: a model's function is the same code for
+    all of them, and torch goes on eagerly, with no more than a warning, from the ninth on.
+    """
+    if not wanted:
+        return fn
+    torch.compiler.reset()
+    return torch.compile(fn, dynamic=False)
 
 
 def choose_execution(

@@ -1,8 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 
 from trainer.compiling import can_compile
-from trainer.execution import Execution, choose_execution, probed_precision
+from trainer.execution import Execution, choose_execution, compile_if, probed_precision
 
 
 def test_a_resumed_run_goes_on_as_it_began(make_spec):
@@ -22,6 +24,21 @@ def test_autocast_is_on_for_bf16_only():
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with Execution(device="cpu", precision=precision, compiled=False).autocast():
             assert (a @ a).dtype == dtype
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing dynamo
+def test_a_warm_worker_compiles_its_twentieth_run_too(monkeypatch):
+    from torch._dynamo import config
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+    def losses_of(width):
+        return lambda x: x.sum() * width
+
+    with config.patch(fail_on_recompile_limit_hit=True):
+        for width in range(20):
+            compiled = compile_if(losses_of(width), wanted=True)
+            assert compiled(torch.ones(width + 1)).item() == width * (width + 1)
 
 
 @pytest.mark.slow
