@@ -18,6 +18,7 @@ import torch
 from fitting.errors import InputError
 from trainer.compiling import COMPILABLE, Compile, can_compile, is_compiled
 from trainer.config import RunSpec
+from trainer.models.lm import LM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,21 @@ def compile_if(fn: Callable[..., Any], *, wanted: bool) -> Callable[..., Any]:
         return fn
     torch.compiler.reset()
     return torch.compile(fn, dynamic=False)
+
+
+def compile_blocks(model: LM) -> None:
+    """Each block apart, one compilation for all of them: what gathers a sharded block's weights
+    stays outside. Evaluations, whose batches have other shapes, run it as it is."""
+    torch.compiler.reset()
+    for block in model.blocks():
+        block.forward = _in_training(torch.compile(block.forward, dynamic=False), block.forward)
+
+
+def _in_training(compiled: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(*x: Any) -> Any:
+        return (compiled if torch.is_grad_enabled() else plain)(*x)
+
+    return forward
 
 
 def choose_execution(

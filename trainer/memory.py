@@ -75,14 +75,13 @@ def divisors(n: int) -> list[int]:
 
 def recompute_blocks(model: LM) -> None:
     """Every block's forward is a checkpoint from now on; names and weights stay."""
-    for part in model.get_submodule("body").children():
-        for block in part if isinstance(part, torch.nn.ModuleList) else ():
-            block.forward = partial(
-                checkpoint,
-                block.forward,
-                use_reentrant=False,
-                preserve_rng_state=False,  # nothing in a block is random
-            )
+    for block in model.blocks():
+        block.forward = partial(
+            checkpoint,
+            block.forward,
+            use_reentrant=False,
+            preserve_rng_state=False,  # nothing in a block is random
+        )
 
 
 def activation_bytes(spec: RunSpec, device: str, *, n_processes: int = 1) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
-from trainer.execution import Execution, compile_if
+from trainer.execution import Execution, compile_blocks, compile_if
 from trainer.memory import recompute_blocks
 from trainer.models.lm import LM, build
 from trainer.optim import Guard, make_optimizer
@@ -95,9 +95,12 @@ def open_session(
         device=execution.device,
         documents=spec.data.documents,
     )
+    world = world or World()
+    alone = world.size == 1
+    if execution.compiled and not alone:
+        compile_blocks(model)
     if execution.recompute:
         recompute_blocks(model)
-    world = world or World()
     world.shard(model)
     return Session(
         spec=spec,
@@ -106,7 +109,7 @@ def open_session(
         model=model,
         optimizer=make_optimizer(model, spec.optimizer),
         guard=Guard(execution.device),
-        losses=compile_if(model.losses, wanted=execution.compiled and world.size == 1),
+        losses=compile_if(model.losses, wanted=execution.compiled and alone),
         world=world,
     )
 

@@ -77,9 +77,8 @@ class World:
         """Parameters, gradients and moments over all processes, block by block."""
         if self.size == 1:
             return
-        for block in model.get_submodule("body").children():
-            for part in block if isinstance(block, torch.nn.ModuleList) else ():
-                fully_shard(part)
+        for block in model.blocks():
+            fully_shard(block)
         fully_shard(model)
         for method in ("losses", "window_losses"):
             register_fsdp_forward_method(model, method)

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from trainer.compiling import can_compile
-from trainer.execution import Execution, choose_execution, compile_if, probed_precision
+from trainer.execution import (
+    Execution,
+    choose_execution,
+    compile_blocks,
+    compile_if,
+    probed_precision,
+)
+from trainer.models.lm import build
 
 
 def test_a_resumed_run_goes_on_as_it_began(make_spec):
@@ -39,6 +46,24 @@ def test_a_warm_worker_compiles_its_twentieth_run_too(monkeypatch):
         for width in range(20):
             compiled = compile_if(losses_of(width), wanted=True)
             assert compiled(torch.ones(width + 1)).item() == width * (width + 1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing dynamo
+def test_twelve_blocks_are_compiled_once_and_evaluated_as_they_are(monkeypatch, make_spec):
+    from torch._dynamo import config
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    spec = make_spec(model={"n_layer": 12, "d_model": 16})
+    model = build(spec.model, spec.optimizer, seed=0)
+    windows = [torch.randint(64, (b, spec.model.context + 1)) for b in (2, 3)]
+    plain = model.losses(windows[0])[0].item()
+    compile_blocks(model)
+    with config.patch(fail_on_recompile_limit_hit=True):
+        assert model.losses(windows[0])[0].item() == pytest.approx(plain, rel=1e-6)
+        with torch.no_grad():
+            model.window_losses(windows[1])
+    assert counters["stats"]["unique_graphs"] == 1
 
 
 @pytest.mark.slow

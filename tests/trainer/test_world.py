@@ -13,6 +13,7 @@ import torch
 
 from fitting.errors import InputError
 from trainer import checkpoint
+from trainer.compiling import can_compile
 from trainer.job import run_job
 from trainer.result import Result, read_lines
 from trainer.world import World, check_world, join_world
@@ -42,11 +43,12 @@ SAVED = ["step-0000-000000080", "step-0001-000000088", "step-0001-000000096.part
 
 
 def _start(n, spec, data, out, *what):
-    """What torchrun did with n processes of the trainer, or of another program."""
+    """What torchrun did with n processes of the trainer, its options told, or of a program."""
     file = out.with_suffix(".json")
     file.write_text(json.dumps(spec.to_dict()))
-    run = [*what, file, data, out] if what else \
-          ["-m", "trainer", file, "--data", data, "--out", out]  # fmt: skip
+    own = not what or str(what[0]).startswith("--")
+    run = ["-m", "trainer", file, "--data", data, "--out", out, *what] if own else \
+          [*what, file, data, out]  # fmt: skip
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
                "--nproc-per-node", str(n), *map(str, run)]  # fmt: skip
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
@@ -55,8 +57,8 @@ def _start(n, spec, data, out, *what):
     )
 
 
-def _torchrun(n, spec, data, out):
-    done = _start(n, spec, data, out)
+def _torchrun(n, spec, data, out, *how):
+    done = _start(n, spec, data, out, *how)
     assert done.returncode == 0, done.stderr[:3000]
     return Result.load(out)
 
@@ -85,6 +87,23 @@ def test_two_processes_are_one_run_and_resume_ones(tmp_path, make_spec, corpus_d
     run_job(both, spec, corpus_dir, should_stop=lambda: next(polls) >= 2)  # stopped when alone
     _torchrun(2, spec, corpus_dir, both)
     _are_one_run(tmp_path / "alone", both)
+
+
+@pytest.mark.slow
+def test_blocks_compiled_apart_are_the_run_within_float_noise(tmp_path, make_spec, corpus_dir):
+    if not can_compile():
+        pytest.skip("no C++ compiler, or a path with a space")
+    # 12 blocks are one compilation, activations made again or not; a usual rate would grow noise.
+    spec = make_spec(model={"n_layer": 12, "d_model": 16}, optimizer={"lr": 0.002})
+    alone = run_job(tmp_path / "alone", spec, corpus_dir, compile="never")
+    both = _torchrun(2, spec, corpus_dir, tmp_path / "both", "--compile", "always")
+    again = _torchrun(2, spec, corpus_dir, tmp_path / "again", "--compile", "always",
+                      "--recompute", "always")  # fmt: skip
+    assert both.compiled
+    assert (both.recompute, again.recompute) == (False, True)
+    assert again.measurements == both.measurements  # bit for bit
+    for a, b in zip(alone.measurements, both.measurements, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
 
 
 @pytest.mark.slow

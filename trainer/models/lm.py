@@ -4,7 +4,7 @@
 expects. Adding a family is one file and one line in `BODIES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,12 @@ class LM(nn.Module):
         self.head = nn.Linear(arch.d_model, arch.vocab_size, bias=False)
         if arch.tied:
             self.head.weight = self.embed.weight
+
+    def blocks(self) -> Iterator[nn.Module]:
+        """The body's repeated parts, in order; none in a family that has none."""
+        for part in self.body.children():
+            if isinstance(part, nn.ModuleList):
+                yield from part
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         return self.head(self._features(tokens_BT)[0])
