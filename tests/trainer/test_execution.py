@@ -49,6 +49,7 @@ def test_a_warm_worker_compiles_its_twentieth_run_too(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing dynamo
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # which dynamo hides, but not as an error
 def test_twelve_blocks_are_compiled_once_and_evaluated_as_they_are(monkeypatch, make_spec):
     from torch._dynamo import config
     from torch._dynamo.utils import counters
