@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from store import curves, events, measurements
 from store.models import Attempt, Run
 from store.states import RunState
-from sweeper import attempts, files, launch, settling
+from sweeper import attempts, files, outcome, settling
 
 Line = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def _over(session: Session, run: Run, attempt: Attempt, ended: Line, points: lis
         run.n_tokens_done = run.n_tokens
         run.last_loss = curves.finite_or_none(points[-1]["loss"])
     attempts.finish(session, attempt, RunState(status), reason=reason)
-    launch.compare(session, run)
+    outcome.compare(session, run)
 
 
 def _used(held: float, ended: Line) -> float:

@@ -10,26 +10,29 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
-from trainer.execution import Execution
+from trainer.execution import choose_execution
 from trainer.session import open_session
 from trainer.train import Measured, train
+
+_WORST = 1e9  # what a loss that is not finite counts as; Ray Tune compares numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """How far a trial came and the loss it had there."""
+    """A rung that a trial reached and the loss it had there: what a law of rates is fitted to."""
 
     lr: float
     batch_tokens: int
     n_params: int
     n_tokens: int
-    loss: float  # nats/token, of a cooled-down branch
+    loss: float | None  # nats/token, of a cooled-down branch; None: it diverged or failed
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,29 +47,45 @@ def search(
     n_rungs: int = 3,
     storage: Path,
     n_concurrent: int = 1,
+    device: str = "auto",
 ) -> list[Trial]:
-    """Every pair of rate and batch from `spec`, best first; the worse half stops at each rung.
+    """Every pair of rate and batch from `spec`; the worse half stops at each rung.
 
     Rungs are branches at n_tokens, n_tokens/2, n_tokens/4 …, so that losses are compared decayed.
+
+    Returns:
+        All rungs of all trials, the longest first and the best of these before others.
 
     Args:
         spec: the model, data and tokens; its rate, batch and horizons are replaced.
         n_rungs: evaluations of a trial that is never stopped.
         storage: an existing folder for Ray Tune's own files.
+        device: "cpu", or "cuda" for a GPU per trial; "auto": cuda where Ray knows of a GPU.
 
     Raises:
-        InputError: an empty list, or a batch that makes no run of this spec.
+        InputError: an empty list, a batch that makes no run of this spec, or a device that is not
+            there.
     """
     specs = {(lr, batch): variant(spec, lr, batch, n_rungs) for lr in lrs for batch in batch_tokens}
     if not specs:
         raise InputError("lrs and batch_tokens must each name a value; got none", field="lrs")
-    tuner = _tuner(specs, data_dir, n_rungs=n_rungs, storage=storage, n_concurrent=n_concurrent)
+    tuner = _tuner(
+        specs, data_dir, n_rungs=n_rungs, storage=storage, n_concurrent=n_concurrent,
+        device=_device(device),
+    )  # fmt: skip
     found = tuner.fit()
     trials = [
-        _trial(specs[(result.config or {})["pair"]], result.metrics)
+        trial
         for result in (found[i] for i in range(len(found)))
+        for trial in _trials(specs[(result.config or {})["pair"]], result)
     ]
-    return sorted(trials, key=lambda t: (-t.n_tokens, t.loss))
+    return sorted(trials, key=lambda t: (-t.n_tokens, _WORST if t.loss is None else t.loss))
+
+
+def furthest(trials: Sequence[Trial]) -> list[Trial]:
+    """Each pair's last rung, in the order given."""
+    last = {(t.lr, t.batch_tokens): t for t in sorted(trials, key=lambda t: t.n_tokens)}
+    return [t for t in trials if t is last[t.lr, t.batch_tokens]]
 
 
 def variant(spec: RunSpec, lr: float, batch_tokens: int, n_rungs: int) -> RunSpec:
@@ -93,14 +112,17 @@ def _tuner(
     n_rungs: int,
     storage: Path,
     n_concurrent: int,
+    device: str,
 ) -> tune.Tuner:
     plain = {pair: s.to_dict() for pair, s in specs.items()}
-    trainable = tune.with_parameters(_run_trial, specs=plain, data_dir=str(data_dir.absolute()))
+    trainable = tune.with_parameters(
+        _run_trial, specs=plain, data_dir=str(data_dir.absolute()), device=device
+    )
     scheduler = ASHAScheduler(
         time_attr="rung", grace_period=1, max_t=n_rungs, reduction_factor=2, brackets=1
     )
     return tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
+        tune.with_resources(trainable, {"cpu": 1, "gpu": int(device == "cuda")}),
         param_space={"pair": tune.grid_search(list(specs))},
         tune_config=tune.TuneConfig(
             metric="loss", mode="min", scheduler=scheduler, max_concurrent_trials=n_concurrent
@@ -109,11 +131,24 @@ def _tuner(
     )
 
 
-def _run_trial(config: dict[str, Any], *, specs: Any, data_dir: str) -> None:
+def _device(wanted: str) -> str:
+    """Where trials run, by what Ray's machines have."""
+    n_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    if wanted not in ("auto", "cpu", "cuda") or (wanted == "cuda" and n_gpus < 1):
+        raise InputError(
+            f"device must be auto or cpu, or cuda where Ray has a GPU; got {wanted!r} and "
+            f"{n_gpus:g} GPUs",
+            field="device",
+        )
+    return "cuda" if wanted == "cuda" or (wanted == "auto" and n_gpus >= 1) else "cpu"
+
+
+def _run_trial(config: dict[str, Any], *, specs: Any, data_dir: str, device: str) -> None:
     """One trial, on a worker. A loss that is not finite counts as the worst."""
     spec = RunSpec.from_dict(specs[tuple(config["pair"])])
     corpus = Corpus(Path(data_dir), spec.data, context=spec.model.context)
-    session = open_session(spec, corpus, Execution(device="cpu", precision="fp32", compiled=False))
+    # Trials of one shape are short: none is worth compiling, precision is chosen as in a sweep.
+    session = open_session(spec, corpus, choose_execution(spec, device, "never", resumed=None))
     rung = 0
     for event in train(session):
         if isinstance(event, Measured):
@@ -121,19 +156,24 @@ def _run_trial(config: dict[str, Any], *, specs: Any, data_dir: str) -> None:
             loss = event.evaluation.loss
             tune.report(
                 {
-                    "loss": loss if math.isfinite(loss) else 1e9,
+                    "loss": loss if math.isfinite(loss) else _WORST,
                     "n_tokens": event.horizon,
                     "rung": rung,
                 }
             )
 
 
-def _trial(spec: RunSpec, metrics: Mapping[str, Any] | None) -> Trial:
-    got = metrics or {}
-    return Trial(
-        lr=spec.optimizer.lr,
-        batch_tokens=spec.batch_tokens,
-        n_params=spec.model.n_params,
-        n_tokens=int(got.get("n_tokens", 0)),
-        loss=float(got.get("loss", 1e9)),
-    )
+def _trials(spec: RunSpec, result: tune.Result) -> list[Trial]:
+    """Every rung; of a trial that failed before its first, that alone."""
+    reports = result.metrics_dataframe
+    found = [] if reports is None else reports[["n_tokens", "loss"]].to_numpy().tolist()
+    return [
+        Trial(
+            lr=spec.optimizer.lr,
+            batch_tokens=spec.batch_tokens,
+            n_params=spec.model.n_params,
+            n_tokens=int(n_tokens),
+            loss=float(loss) if loss < _WORST else None,
+        )
+        for n_tokens, loss in found or [[0, _WORST]]
+    ]

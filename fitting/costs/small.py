@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fitting.costs.figures import Figure
 from fitting.costs.tables import Tables
 
 
@@ -42,3 +43,13 @@ def _at(n_params: float, rows: Sequence[dict[str, Any]], column: str) -> float:
     y0, y1 = math.log(rows[k - 1][column]), math.log(rows[k][column])
     share = (x - sizes[k - 1]) / (sizes[k] - sizes[k - 1])
     return math.exp(y0 + share * (y1 - y0))
+
+
+def compiling(n_params: float, tables: Tables) -> tuple[Figure, Figure]:
+    """How many times as fast compiled steps of one core are as eager ones, and the seconds of
+    waiting for them; beyond the rows' sizes the nearest row's."""
+    rows = sorted(tables.constants["compiling"].items(), key=lambda r: r[1]["n_params"])
+    x = math.log(n_params)
+    name = min(rows, key=lambda r: abs(math.log(r[1]["n_params"]) - x))[0]
+    gain = tables.constant("compiling", name, name="gain of compiling")
+    return gain, tables.constant("compile_wait", name="wait for compiling", unit="s")

@@ -1,11 +1,15 @@
 """`isoflop tune`: learning rate and batch size by search on a small model."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.common import OUT, print_json
+from sweeper.cli.common import ERR, OUT, print_json
+
+if TYPE_CHECKING:
+    from sweeper.tune import Trial
 
 LRS, BATCHES = "0.00125,0.0025,0.005,0.01,0.02", "512,1024,2048"
 
@@ -25,6 +29,11 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
     rungs: Annotated[int, typer.Option(help="Evaluations; half is stopped at each.")] = 3,
     concurrent: Annotated[int, typer.Option(help="Trials at once.")] = 1,
     seed: Annotated[int, typer.Option(help="Of every trial.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU if Ray has one.")] = "auto",
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Add every rung to this file, which `isoflop law hyper` reads."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search the base learning rate and the batch on a small model, by successive halving."""
@@ -34,7 +43,7 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
 
     from sweeper.executor import environment
     from sweeper.ray_worker import runtime_env
-    from sweeper.tune import search
+    from sweeper.tune import furthest, search
     from trainer.config import DataSpec, RunSpec
     from trainer.data.manifest import Manifest
     from trainer.ladder import architecture_for
@@ -57,6 +66,7 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
             address="local",
             include_dashboard=False,
             log_to_driver=False,
+            logging_level="WARNING",
             runtime_env=runtime_env(environment(n_threads=1)),
         ),
         tempfile.TemporaryDirectory(prefix="isoflop-tune-") as storage,
@@ -69,15 +79,30 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
             n_rungs=rungs,
             storage=Path(storage),
             n_concurrent=concurrent,
+            device=device,
         )
+    if csv:
+        _add_to(csv, trials)
     if json:
-        print_json([t.to_dict() for t in trials])
+        print_json([t.to_dict() for t in furthest(trials)])
         return
-    for t in trials:
-        OUT.print(
-            f"lr {t.lr:<8g} batch {t.batch_tokens:>6}  {t.loss:.4f} nats/token "
-            f"after {t.n_tokens:,} tokens"
-        )
+    for t in furthest(trials):
+        loss = "no finite loss" if t.loss is None else f"{t.loss:.4f} nats/token"
+        OUT.print(f"lr {t.lr:<8g} batch {t.batch_tokens:>6}  {loss} after {t.n_tokens:,} tokens")
+
+
+def _add_to(file: Path, trials: "Sequence[Trial]") -> None:
+    """Rows with a loss; the others are told."""
+    import csv
+
+    rows = [t.to_dict() for t in trials if t.loss is not None]
+    new = not file.exists()
+    with file.open("a", newline="") as f:
+        writer = csv.DictWriter(f, fieldnames=list(trials[0].to_dict()))
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+    ERR.print(f"{file}: {len(rows)} rows added, {len(trials) - len(rows)} without a loss left out")
 
 
 def _number(text: str, field: str) -> float:

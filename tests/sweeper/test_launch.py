@@ -14,7 +14,8 @@ from store.models import Attempt, Run
 from store.runs import list_runs
 from store.states import RunKind, RunState
 from sweeper import attempts, ingest, verbs
-from sweeper.launch import as_dict, canonical, launch, sha256
+from sweeper.forecast import canonical, sha256
+from sweeper.launch import as_dict, launch
 
 COST = {
     name: {"value": 1.0, "low": 0.5, "high": 2.0}
@@ -107,6 +108,18 @@ def test_cores_that_a_run_was_given_and_did_not_use_are_not_charged(
     with reading(engine) as session:
         outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
     assert outcome["cost"]["device_hours"] == pytest.approx(hours)
+
+
+def test_the_outcome_is_priced_as_the_forecast_was(engine, settings, recommend):
+    stated = {"usd_total": {"value": 7.0, "low": 6.0, "high": 8.0}}  # a price somebody gave
+    made = launched(engine, settings, recommend(cost=RESULT["cost"] | stated))
+    end(engine, made["run_id"])
+    with reading(engine) as session:
+        outcome = json.loads(conclusions.get_launch(session, made["id"]).outcome_json)
+    hours = made["forecast"]["cost"]["device_hours"]["value"]
+    assert outcome["cost"]["usd_total"] == pytest.approx(
+        7.0 * outcome["cost"]["device_hours"] / hours
+    )
 
 
 def test_processes_that_do_not_divide_the_batch_are_refused_and_nothing_is_queued(

@@ -2,7 +2,7 @@ import pytest
 
 from fitting.costs.architecture import Architecture
 from fitting.errors import InputError
-from sweeper.tune import search, variant
+from sweeper.tune import furthest, search, variant
 from trainer.config import DataSpec, OptimizerSpec, RunSpec
 from trainer.data.prepare import prepare
 
@@ -60,7 +60,13 @@ def test_ray_tune_stops_the_worse_rates_early(tmp_path):
             batch_tokens=[64, 128],
             storage=tmp_path / "tune",
         )
-    assert len(trials) == 6
-    assert trials[0].lr > 1e-5
-    assert trials[0].n_tokens == 5120
-    assert min(t.n_tokens for t in trials) < 5120
+        with pytest.raises(InputError, match="cuda where Ray has a GPU; got 'cuda' and 0 GPUs"):
+            search(_spec(), tmp_path, lrs=[1e-2], batch_tokens=[64], storage=tmp_path,
+                   device="cuda")  # fmt: skip
+    assert [t.n_tokens for t in trials].count(1280) == 6  # every pair has its first rung
+    last = furthest(trials)
+    assert len(last) == 6
+    assert last[0] == trials[0]
+    assert last[0].lr > 1e-5
+    assert last[0].n_tokens == 5120
+    assert min(t.n_tokens for t in last) < 5120
