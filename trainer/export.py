@@ -50,12 +50,23 @@ def _check(arch: Architecture, model: LM) -> None:
         reason = f"family {arch.family!r}"
     elif arch.family == "transformer" and not arch.gated:
         reason = f"mlp {arch.mlp!r} (train with mlp 'swiglu' to export)"
+    elif arch.family == "gpt2" and arch.mlp != "gelu":
+        reason = f"family 'gpt2' with mlp {arch.mlp!r} (train with mlp 'gelu' to export)"
+    elif arch.family == "gpt2" and not _heads_fill_the_width(arch):
+        reason = (
+            f"family 'gpt2' with {arch.n_kv_head} of {arch.n_head} heads for keys and "
+            f"{arch.n_head * arch.d_head} of {arch.d_model} columns (leave n_kv_head and d_head out)"
+        )
     elif arch.window:
         reason = f"window {arch.window}"
     elif arch.tied and model.logit_scale != 1:
         reason = "a tied head whose logits are scaled (train untied, or with transfer 'none')"
     if reason:
         raise InputError(f"no published Hugging Face class has {reason}", field="model")
+
+
+def _heads_fill_the_width(arch: Architecture) -> bool:
+    return arch.n_kv_head == arch.n_head and arch.n_head * arch.d_head == arch.d_model
 
 
 def _llama(model: LM) -> Tensors:

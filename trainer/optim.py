@@ -65,15 +65,20 @@ class Guard:
         self.n_skipped = torch.zeros(shape, dtype=torch.int64, device=device)
 
     def judge(self, loss: Tensor, norm: Tensor) -> Tensor:
-        """1.0 to skip, 0.0 to go on; remembers the loss unless skipped. All of one shape."""
+        """1.0 to skip, 0.0 to go on. All of one shape.
+
+        A skipped loss is remembered too, if it is a number: after a lasting change, such as another
+        mixture of data, a few steps are skipped and not all that follow.
+        """
         full = ~self.recent.isnan().any(-1)
         limit = self.recent.mean(-1) + GUARD_SIGMA * self.recent.std(-1)
         skip = (full & (loss > limit)) | ~norm.isfinite()
+        number = loss.isfinite()
         index = (self.cursor % GUARD_STEPS).unsqueeze(-1)
         before = self.recent.gather(-1, index)  # indexing by a 0-D tensor would wait for it
-        kept = torch.where(skip.unsqueeze(-1), before, loss.detach().float().unsqueeze(-1))
-        self.recent.scatter_(-1, index, kept)
-        self.cursor += (~skip).to(torch.int64)
+        now = loss.detach().float().unsqueeze(-1)
+        self.recent.scatter_(-1, index, torch.where(number.unsqueeze(-1), now, before))
+        self.cursor += number.to(torch.int64)
         self.n_skipped += skip.to(torch.int64)
         return skip.to(torch.float32)
 

@@ -58,6 +58,11 @@ def test_every_weight_is_written_once(tmp_path, case):
     [
         ({}, "no published Hugging Face class has mlp 'relu2'"),
         ({"family": "lstm", "n_head": 1}, "has family 'lstm'"),
+        ({"family": "gpt2"}, r"has family 'gpt2' with mlp 'relu2' \(train with mlp 'gelu'"),
+        (
+            {"family": "gpt2", "mlp": "gelu", "n_head": 2, "n_kv_head": 1},
+            "has family 'gpt2' with 1 of 2 heads for keys and",
+        ),
         ({"mlp": "swiglu", "window": 4}, "has window 4"),
         ({"mlp": "swiglu", "tied": True}, "has a tied head whose logits are scaled"),
     ],

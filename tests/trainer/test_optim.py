@@ -18,7 +18,7 @@ def test_six_sigma_above_the_last_128_is_too_much(loss, skipped):
     guard = _warm()
     assert guard.judge(torch.tensor(loss), torch.tensor(1.0)) == skipped
     assert guard.n_skipped == skipped
-    assert guard.cursor == GUARD_STEPS + 1 - skipped
+    assert guard.cursor == GUARD_STEPS + 1
 
 
 def test_early_steps_have_nothing_to_be_compared_with():
@@ -30,11 +30,27 @@ def test_early_steps_have_nothing_to_be_compared_with():
 def test_a_gradient_that_is_not_finite_is_skipped_from_the_first_step(norm):
     guard = Guard("cpu")
     assert guard.judge(torch.tensor(3.0), torch.tensor(norm)) == 1
-    assert guard.recent.isnan().all()
+    assert guard.n_skipped == 1
 
 
-def test_a_skipped_loss_is_not_remembered():
+def test_a_loss_that_is_no_number_is_not_remembered():
     guard = _warm()
     before = guard.recent.clone()
-    guard.judge(torch.tensor(9.0), torch.tensor(1.0))
+    for loss in (float("nan"), float("inf")):
+        assert guard.judge(torch.tensor(loss), torch.tensor(float("nan"))) == 1
     assert torch.equal(guard.recent, before)
+
+
+def test_one_spike_is_skipped_and_what_follows_is_not():
+    guard = _warm()
+    said = [guard.judge(torch.tensor(x), torch.tensor(1.0)).item() for x in (9.0, 3.01, 2.99)]
+    assert said == [1, 0, 0]
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.2, 1.0])
+def test_after_a_lasting_shift_a_few_steps_are_skipped_and_no_more(shift):
+    """Another mixture of data in the end phase is no accident."""
+    guard = _warm()
+    for i in range(200):
+        guard.judge(torch.tensor(3.0 + shift + 0.01 * (-1) ** i), torch.tensor(1.0))
+    assert 1 <= guard.n_skipped <= 8
