@@ -83,9 +83,9 @@ def measure(
     """
     arch, windows = shape_of(name)
     windows = n_windows or windows
+    step = training_step(arch, windows, execution, n_members=n_members)
     if execution.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(execution.device)
-    step = training_step(arch, windows, execution, n_members=n_members)
     first = _seconds(step, 1, execution.device)
     best = min(_rounds(step, execution.device, seconds))
     tok_s = n_members * windows * arch.context / best
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows.append(asdict(speed))
             sys.stdout.write(_line(speed) + "\n")
             sys.stdout.flush()
-    except InputError as e:
+    except (InputError, OSError) as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
     if args.json:
@@ -151,8 +151,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measured(args: argparse.Namespace) -> Iterator[Speed]:
     device = find_device(args.device)
     torch.set_num_threads(args.threads or torch.get_num_threads())
+    if args.json:
+        args.json.touch()  # a file that cannot be written is told before minutes of measuring
     for name in args.shapes:
-        shape_of(name)  # a wrong name is told before minutes of measuring
+        shape_of(name)  # likewise
     compiled = (False, True) if args.compile else (False,)
     for name, precision, comp, n in product(args.shapes, args.precision, compiled, args.members):
         execution = Execution(

@@ -56,6 +56,18 @@ def find_device(device: str = "auto") -> str:
     )
 
 
+def use_device(device: str) -> None:
+    """What streams and graphs mean by the current device; and kernels that give the same bits
+    again where there are such, so that a run that is resumed on a GPU is the same run."""
+    if not device.startswith("cuda"):
+        return
+    if ":" in device:
+        torch.cuda.set_device(device)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU is first used
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def use_shared_cache(folder: Path) -> None:
     """Compiled kernels of a shape serve every later process that names the same folder."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.absolute()))
@@ -141,12 +153,14 @@ def choose_execution(
 def with_graph(
     spec: RunSpec, execution: Execution, *, wanted: bool, n_processes: int = 1
 ) -> Execution:
-    """A whole step as one CUDA graph, if wanted. Raises InputError where it cannot be one."""
+    """A whole step as one CUDA graph, if wanted, or if it was one and can be here. Raises
+    InputError where it cannot be one."""
     alone = n_processes == 1 and execution.device.startswith("cuda")
-    if wanted and not (alone and spec.model.family in COMPILABLE):
+    possible = alone and spec.model.family in COMPILABLE
+    if wanted and not possible:
         raise InputError(
             f"graph needs one process on a CUDA device and a family of {COMPILABLE}; got "
             f"{n_processes} on {execution.device!r} and {spec.model.family!r} (leave it out)",
             field="graph",
         )
-    return replace(execution, graph=wanted or execution.graph)
+    return replace(execution, graph=wanted or (execution.graph and possible))

@@ -13,7 +13,7 @@ from trainer.compiling import Compile
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
 from trainer.execution import choose_execution, with_graph
-from trainer.memory import Recompute, with_parts, with_recompute
+from trainer.memory import Recompute, free_bytes, with_parts, with_recompute
 from trainer.meters import sigterm
 from trainer.result import Result
 from trainer.threads import using_threads, with_threads
@@ -58,13 +58,13 @@ def run_job(
     found = checkpoint.of_run(folder, spec)
     meta = found.meta if found else None
     execution = choose_execution(spec, device, compile, resumed=meta)
-    execution = with_threads(spec, execution, resumed=meta)
     with join_world(execution.device) as world, sigterm() as told:
         check_world(spec, world, resumed=found.path.name if found else "")
-        n = world.size
-        execution = with_recompute(spec, execution, recompute, n_processes=n)
+        n, free = world.size, min(world.gather(free_bytes(execution.device)))
+        execution = with_recompute(spec, execution, recompute, free=free, n_processes=n)
         at_least = max(at_least, execution.n_parts)
-        execution = with_parts(spec, execution, parts, n_processes=n, at_least=at_least)
+        execution = with_parts(spec, execution, parts, free=free, n_processes=n, at_least=at_least)
+        execution = with_threads(spec, execution, resumed=meta)
         execution = with_graph(spec, execution, wanted=graph, n_processes=n)
         folder.mkdir(parents=True, exist_ok=True)
         with using_threads(execution.n_threads):

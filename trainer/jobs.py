@@ -3,6 +3,8 @@
 Each keeps its own folder, journal, checkpoints and result, as `run_job` would have left them.
 """
 
+import gc
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +79,9 @@ def run_jobs(
         groups.setdefault(_standing(order, found), []).append((order, found))
     how = _How(data_dir, device, compile, checkpoint_every_s)
     for group in groups.values():
-        _together(group, how) if len(group) > 1 else _alone(group[0][0], how)
+        left = _together(group, how) if len(group) > 1 else [group[0][0]]
+        for order in left:
+            _alone(order, how)
     return [result for o in orders if (result := Result.load(o.folder)) is not None]
 
 
@@ -116,24 +120,39 @@ def _alone(order: Order, how: _How) -> None:
     order.on_end(result)
 
 
-def _together(group: Sequence[Begun], how: _How) -> None:
-    orders, found = [o for o, _ in group], [f for _, f in group]
-    spec, meta = orders[0].spec, found[0].meta if found[0] else None
+def _together(group: Sequence[Begun], how: _How) -> list[Order]:
+    """Those that are left to be trained one by one, because the memory was not enough for all; by
+    then nothing of the stack is held."""
+    orders, first = [order for order, _ in group], group[0]
+    spec, meta = first[0].spec, first[1].meta if first[1] else None
     execution = choose_execution(spec, how.device, how.compile, resumed=meta, n_stacked=len(orders))
     execution = with_threads(spec, execution, resumed=meta)
     over: set[Path] = set()
     try:
         with sigterm() as told, using_threads(execution.n_threads):
-            attempts = [_attempt(o, execution, how, told) for o in orders]
-            opened = zip(attempts, found, strict=True)
-            sessions = [a.open(how.data_dir, f, World()) for a, f in opened]
-            _lockstep(orders, attempts, sessions, over)
+            _stacked(group, execution, how, told, over)
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as e:
         if not is_oom(e):
             raise
-        for order in orders:
-            if order.folder not in over:
-                _alone(order, how)
+        traceback.clear_frames(e.__traceback__)
+    else:
+        return []
+    gc.collect()
+    return [order for order in orders if order.folder not in over]
+
+
+def _stacked(
+    group: Sequence[Begun],
+    execution: Execution,
+    how: _How,
+    told: Callable[[], bool],
+    over: set[Path],
+) -> None:
+    orders = [order for order, _ in group]
+    attempts = [_attempt(order, execution, how, told) for order in orders]
+    opened = zip(attempts, group, strict=True)
+    sessions = [attempt.open(how.data_dir, found, World()) for attempt, (_, found) in opened]
+    _lockstep(orders, attempts, sessions, over)
 
 
 def _attempt(order: Order, execution: Execution, how: _How, told: Callable[[], bool]) -> Attempt:

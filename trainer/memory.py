@@ -26,12 +26,13 @@ KEPT = 0.15  # of activations that are still kept where they are recomputed, at 
 
 
 def with_recompute(
-    spec: RunSpec, execution: Execution, wanted: Recompute, *, n_processes: int = 1
+    spec: RunSpec, execution: Execution, wanted: Recompute, *, free: float, n_processes: int = 1
 ) -> Execution:
-    """Auto: where kept activations would take more than half of the memory that is free."""
+    """Auto: where kept activations would take more than half of the memory that is `free` [bytes],
+    of the process that has the least: all plan alike."""
     if wanted == "auto":
         needed = activation_bytes(spec, execution.device, n_processes=n_processes)
-        return replace(execution, recompute=needed > MAX_SHARE * free_bytes(execution.device))
+        return replace(execution, recompute=needed > MAX_SHARE * free)
     return replace(execution, recompute=wanted == "always")
 
 
@@ -40,6 +41,7 @@ def with_parts(
     execution: Execution,
     wanted: int | None,
     *,
+    free: float,
     n_processes: int = 1,
     at_least: int = 1,
 ) -> Execution:
@@ -51,7 +53,7 @@ def with_parts(
     n_windows = windows_of(spec, n_processes)
     if wanted is None:
         needed = activation_bytes(spec, execution.device, n_processes=n_processes)
-        room = MAX_SHARE * free_bytes(execution.device)
+        room = MAX_SHARE * free
         fit = needed * KEPT / room if execution.recompute else 1.0
         wanted = next((n for n in divisors(n_windows) if n >= max(fit, at_least)), n_windows)
     if wanted < 1 or n_windows % wanted:
@@ -101,6 +103,7 @@ def activation_bytes(spec: RunSpec, device: str, *, n_processes: int = 1) -> flo
 def free_bytes(device: str) -> float:
     """Memory of the device that nobody holds, within this process's limits [bytes]."""
     if device.startswith("cuda"):
+        torch.cuda.empty_cache()  # what an earlier run of this worker held is free
         return float(torch.cuda.mem_get_info(device)[0])
     return min(_available(), _limit())
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.config import RunSpec
 from trainer.data.corpus import Corpus
-from trainer.execution import Execution, compile_blocks, compile_if
+from trainer.execution import Execution, compile_blocks, compile_if, use_device
 from trainer.memory import recompute_blocks
 from trainer.models.lm import LM, build
 from trainer.optim import Guard, make_optimizer
@@ -88,6 +88,7 @@ def open_session(
     spec: RunSpec, corpus: Corpus, execution: Execution, world: World | None = None
 ) -> Session:
     """At step 0, with seeded initial values. The data's order has the same seed, used apart."""
+    use_device(execution.device)
     model = build(
         spec.model,
         spec.optimizer,

@@ -10,12 +10,14 @@ noise; what happens to one, divergence included, does not reach the others.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainer.execution import compile_if
 from trainer.optim import Guard
@@ -41,6 +43,12 @@ def _batched(losses: _Losses) -> Callable[..., Any]:
         return functional_call(losses, leaves, (windows_BT1,))
 
     return vmap(of_one)
+
+
+def _attention(windows_KBT1: Tensor) -> AbstractContextManager[Any]:
+    """Written out on a GPU too: under vmap the fused kernels keep nothing for the backward pass,
+    since what they see does not ask for gradients."""
+    return sdpa_kernel(SDPBackend.MATH) if windows_KBT1.is_cuda else nullcontext()
 
 
 class Stack:
@@ -85,7 +93,7 @@ class Stack:
     # -- one step of all ------------------------------------------------------------------
 
     def _advance(self, windows_KBT1: Tensor) -> None:
-        with self.execution.autocast():
+        with self.execution.autocast(), _attention(windows_KBT1):
             objective_K, loss_K = self.losses(self.leaves, windows_KBT1)
         grads = torch.autograd.grad(objective_K.sum(), list(self.leaves.values()))
         with torch.no_grad():

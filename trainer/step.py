@@ -5,6 +5,7 @@ That is what a graph asks: forward, backward, clipping, guard and AdamW are reco
 every later step is a single launch, which is most of the time of a small model on a large GPU.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -86,7 +87,8 @@ def _rates_on_device(session: Session) -> None:
 def _warm_up(work: Callable[[], object]) -> None:
     aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
+    with torch.cuda.stream(aside), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*capturable=True")  # of steps not recorded
         for _ in range(WARM_UP):
             work()
     torch.cuda.current_stream().wait_stream(aside)

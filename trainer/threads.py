@@ -16,6 +16,7 @@ import torch
 
 from trainer.config import RunSpec
 from trainer.execution import Execution
+from trainer.meters import is_oom
 from trainer.probe import training_step
 
 PROBE_STEPS = 5  # after one that warms up
@@ -32,8 +33,14 @@ def with_threads(
     if execution.device != "cpu" or offered == 1:
         return replace(execution, n_threads=offered)
     n_windows = spec.batch_tokens // spec.model.context
-    step = training_step(spec.model, n_windows, replace(execution, compiled=False))
-    return replace(execution, n_threads=worth(offered, lambda n: step_seconds(step, n)))
+    try:
+        step = training_step(spec.model, n_windows, replace(execution, compiled=False, graph=False))
+        n_threads = worth(offered, lambda n: step_seconds(step, n))
+    except (MemoryError, RuntimeError) as e:
+        if not is_oom(e):
+            raise
+        n_threads = 1  # the run itself will find out, and say so
+    return replace(execution, n_threads=n_threads)
 
 
 def worth(offered: int, seconds: Callable[[int], float]) -> int:

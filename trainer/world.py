@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -77,9 +78,13 @@ class World:
         """Parameters, gradients and moments over all processes, block by block."""
         if self.size == 1:
             return
+        kind = next(
+            model.parameters()
+        ).device.type  # else a machine's GPUs are taken, if it has any
+        mesh = init_device_mesh(kind, (self.size,))
         for block in model.blocks():
-            fully_shard(block)
-        fully_shard(model)
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
         for method in ("losses", "window_losses"):
             register_fsdp_forward_method(model, method)
 

@@ -37,6 +37,7 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search the base learning rate and the batch on a small model, by successive halving."""
+    import logging
     import tempfile
 
     import ray
@@ -66,7 +67,7 @@ def tune(  # noqa: PLR0917  the options of a command are its parameters
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="WARNING",
+            logging_level=logging.WARNING,
             runtime_env=runtime_env(environment(n_threads=1)),
         ),
         tempfile.TemporaryDirectory(prefix="isoflop-tune-") as storage,

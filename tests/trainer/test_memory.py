@@ -86,14 +86,14 @@ def test_blocks_keep_a_small_part_and_the_estimate_is_near(make_spec, changes):
     assert _kept_bytes(model, tokens) < 0.15 * kept
 
 
-def test_it_is_chosen_where_activations_would_not_fit(make_spec, monkeypatch):
+def test_it_is_chosen_where_activations_would_not_fit(make_spec):
     spec = make_spec()
-    assert not with_recompute(spec, EAGER, "auto").recompute
+    assert not with_recompute(spec, EAGER, "auto", free=free_bytes("cpu")).recompute
     needed = activation_bytes(spec, "cpu")
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 1.9 * needed)
-    assert with_recompute(spec, EAGER, "auto").recompute
-    assert not with_recompute(spec, EAGER, "auto", n_processes=2).recompute
-    assert not with_recompute(spec, EAGER, "never").recompute
+    free = 1.9 * needed
+    assert with_recompute(spec, EAGER, "auto", free=free).recompute
+    assert not with_recompute(spec, EAGER, "auto", free=free, n_processes=2).recompute
+    assert not with_recompute(spec, EAGER, "never", free=free).recompute
 
 
 def test_free_memory_is_known_and_limited_by_the_container(monkeypatch):
@@ -132,17 +132,16 @@ def test_a_resumed_run_takes_its_parts_as_before_bit_for_bit(tmp_path, make_spec
     assert cut.measurements == whole.measurements
 
 
-def test_parts_are_as_few_as_fit(make_spec, monkeypatch):
+def test_parts_are_as_few_as_fit(make_spec):
     spec = make_spec(batch_tokens=12 * 16, horizons=(40 * 12 * 16,))
     short = replace(EAGER, recompute=True)
     needed = memory.KEPT * activation_bytes(spec, "cpu")
-    assert with_parts(spec, EAGER, None).n_parts == 1
+    assert with_parts(spec, EAGER, None, free=0.0).n_parts == 1  # nothing is recomputed yet
     for share, n_parts in ((1.01, 1), (0.4, 3), (0.21, 6), (0.001, 12)):
-        monkeypatch.setattr(memory, "free_bytes", lambda _, s=share: s * needed / memory.MAX_SHARE)
-        assert with_parts(spec, short, None).n_parts == n_parts
-    assert with_parts(spec, short, None, n_processes=3).n_parts == 4
-    monkeypatch.undo()
-    assert with_parts(spec, short, None, at_least=8).n_parts == 12
+        free = share * needed / memory.MAX_SHARE
+        assert with_parts(spec, short, None, free=free).n_parts == n_parts
+    assert with_parts(spec, short, None, free=free, n_processes=3).n_parts == 4
+    assert with_parts(spec, short, None, free=1e12, at_least=8).n_parts == 12
 
 
 def test_parts_that_do_not_divide_are_refused_before_anything_is_written(

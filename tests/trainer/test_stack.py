@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -150,23 +151,20 @@ def test_a_gradient_that_is_no_number_is_skipped_by_its_run_alone(make_spec, cor
 def test_without_memory_for_all_they_are_trained_one_by_one(
     tmp_path, make_spec, corpus_dir, monkeypatch
 ):
-    advance, rounds, said = Stack._advance, iter(range(100)), []
+    advance, rounds, said, stacks = Stack._advance, iter(range(100)), [], []
 
     def full(self, windows):
+        stacks.append(weakref.ref(self))
         if next(rounds) == 20:
             raise torch.OutOfMemoryError("out of memory")
         advance(self, windows)
 
     monkeypatch.setattr(Stack, "_advance", full)
     specs = [make_spec(seed=s) for s in (1, 2)]
-    given = orders(tmp_path, specs, on_end=said.append)
+    tell = {"on_end": lambda result: said.append((result.status, stacks[0]() is None))}
+    given = orders(tmp_path, specs, **tell)
     given.append(
-        Order(
-            folder=tmp_path / "told",
-            spec=make_spec(seed=3),
-            should_stop=lambda: True,
-            on_end=said.append,
-        )
+        Order(folder=tmp_path / "told", spec=make_spec(seed=3), should_stop=lambda: True, **tell)
     )
     results = run_jobs(given, corpus_dir)
     assert [(r.status, r.n_stacked) for r in results] == [
@@ -174,7 +172,8 @@ def test_without_memory_for_all_they_are_trained_one_by_one(
         ("finished", 1),
         ("stopped", 3),
     ]
-    assert [r.status for r in said] == ["stopped", "finished", "finished"]
+    # The stack's memory is given back before one of them goes on alone.
+    assert said == [("stopped", False), ("finished", True), ("finished", True)]
 
 
 def test_who_lacked_memory_goes_on_alone(tmp_path, make_spec, corpus_dir, replaced):

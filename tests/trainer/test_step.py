@@ -85,6 +85,11 @@ def test_a_graph_where_there_can_be_none_is_refused_before_anything_is_written(
     on_gpu = Execution(device="cuda", precision="bf16", compiled=True)
     assert with_graph(make_spec(), on_gpu, wanted=True).graph
     assert not with_graph(make_spec(), on_gpu, wanted=False).graph
+    # A run that was recorded goes on without where there can be no record.
+    was, here = Execution(device="cuda", precision="bf16", compiled=True, graph=True), RECORDED
+    assert with_graph(make_spec(), was, wanted=False).graph
+    assert not with_graph(make_spec(), here, wanted=False).graph
+    assert not with_graph(make_spec(), was, wanted=False, n_processes=2).graph
     moe = make_spec(model={"family": "moe", "n_expert": 3, "top_k": 2})
     with pytest.raises(InputError, match="got 1 on 'cuda' and 'moe'"):
         with_graph(moe, on_gpu, wanted=True)

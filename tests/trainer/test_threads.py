@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainer import threads
 from trainer.execution import Execution
 from trainer.threads import step_seconds, using_threads, with_threads, worth
 
@@ -25,6 +26,24 @@ def test_a_resumed_run_keeps_its_threads():
 def test_one_thread_needs_no_probe():
     with using_threads(1):
         assert with_threads(None, CPU, resumed=None).n_threads == 1
+
+
+def test_a_probe_without_memory_leaves_the_answer_to_the_run(monkeypatch, make_spec):
+    def full(*_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(threads, "training_step", full)
+    with using_threads(2):
+        assert with_threads(make_spec(), CPU, resumed=None).n_threads == 1
+
+
+def test_the_probe_takes_the_step_that_the_memory_allows(monkeypatch, make_spec):
+    asked = []
+    monkeypatch.setattr(threads, "training_step", lambda *a: asked.append(a) or (lambda: None))
+    short = replace(CPU, recompute=True, n_parts=2, compiled=True)
+    with using_threads(2):
+        with_threads(make_spec(), short, resumed=None)
+    assert asked[0][2] == replace(short, compiled=False)
 
 
 def test_one_lucky_step_does_not_decide():

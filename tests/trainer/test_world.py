@@ -149,6 +149,30 @@ def test_one_process_told_to_stop_stops_all_with_a_checkpoint(tmp_path, make_spe
     assert [p.name for p in (tmp_path / "run/checkpoints").iterdir()] == ["step-0000-000000008"]
 
 
+# One of the machines has less memory left than the other.
+POORER = """
+import json, os, sys
+from pathlib import Path
+from trainer import job
+from trainer.config import RunSpec
+
+file, data, out = map(Path, sys.argv[1:])
+job.free_bytes = lambda _: 2e4 if os.environ["RANK"] == "0" else 1e4
+job.run_job(out, RunSpec.from_dict(json.loads(file.read_text())), data)
+"""
+
+
+@pytest.mark.slow
+def test_all_processes_plan_for_the_one_with_the_least_memory(tmp_path, make_spec, corpus_dir):
+    (tmp_path / "poorer.py").write_text(POORER)
+    spec = make_spec(batch_tokens=16 * 16, horizons=(10 * 16 * 16,))
+    done = _start(2, spec, corpus_dir, tmp_path / "run", tmp_path / "poorer.py")
+    assert done.returncode == 0, done.stderr[:3000]
+    result = Result.load(tmp_path / "run")
+    assert (result.status, result.recompute) == ("finished", True)
+    assert result.n_parts == 8
+
+
 def test_processes_share_a_batch_without_overlap():
     windows = np.arange(12).reshape(6, 2)
     parts = [World(rank=r, size=3).slice(windows) for r in range(3)]
