@@ -57,10 +57,21 @@ def test_reading_keeps_nothing(engine):
         assert events.last_id(session) == 0
 
 
-def test_sqlite_is_in_wal_mode(tmp_path):
+def test_a_reader_sees_one_snapshot(engine):
+    with reading(engine) as before:
+        assert events.last_id(before) == 0
+        with writing(engine) as session:
+            events.append(session, "x")
+        assert events.last_id(before) == 0
+    with reading(engine) as after:
+        assert events.last_id(after) > 0
+
+
+def test_sqlite_is_in_wal_mode_and_what_it_committed_is_on_the_disk(tmp_path):
     engine = make_engine(f"sqlite:///{tmp_path / 'a.db'}")
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
     engine.dispose()
 
 
