@@ -12,6 +12,7 @@ from store.engine import reading, writing
 from store.models import Run
 from store.runs import attempts_of_run
 from store.states import AttemptState, RunState
+from store.sweeps import get_sweep
 from sweeper import attempts, files, ingest, verbs
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
@@ -126,6 +127,30 @@ def test_cancel_kills_and_leaves_no_process(ask, service, settings, engine):
         service.dispatcher.tick()
     assert service.runs(sweep_id)[0].state is RunState.CANCELLED
     assert words(settings, "DONE") == []
+
+
+def test_a_run_asked_for_again_while_it_is_killed_is_queued_again(
+    ask, service, settings, engine, monkeypatch
+):
+    sweep_id = ask(**ONE, seeds=[stub.SLOW])
+    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
+    with writing(engine) as session:
+        verbs.cancel_sweep(session, sweep_id)
+    kill, again = ProcessExecutor.kill, []
+
+    def kill_slowly(executor, ticket):  # a request comes in meanwhile
+        again.append(ask(**ONE, seeds=[stub.SLOW]))
+        return kill(executor, ticket)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessExecutor, "kill", kill_slowly)
+        service.dispatcher.look()
+    assert service.runs(sweep_id)[0].state is RunState.QUEUED
+    service.until(again[0], "finished")
+    with reading(engine) as session:
+        first, second = attempts_of_run(session, service.runs(sweep_id)[0].id)
+        assert (first.state, second.state) == (AttemptState.CANCELLED, AttemptState.FINISHED)
+        assert get_sweep(session, sweep_id).state.value == "cancelled"
 
 
 def test_a_killed_worker_is_retried_and_no_step_is_lost(ask, service, settings, monkeypatch):

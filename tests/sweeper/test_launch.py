@@ -219,6 +219,19 @@ def test_a_cancelled_launch_keeps_its_forecast_and_may_be_taken_up_again(
     assert again["cancelled_at"] is None
 
 
+def test_a_launch_taken_up_again_while_its_run_is_killed_runs_again(engine, settings, recommend):
+    recommendation = recommend()
+    made = launched(engine, settings, recommendation)
+    with writing(engine) as session:
+        attempt = attempts.claim(session, session.get_one(Run, made["run_id"]), worker="w")
+        verbs.cancel_launch(session, made["id"])
+    launched(engine, settings, recommendation)
+    with writing(engine) as session:
+        attempts.cancelled(session, session.get_one(Attempt, attempt.id))
+        run = session.get_one(Run, made["run_id"])
+        assert (run.state, run.reason) == (RunState.QUEUED, "cancelled, then asked for again")
+
+
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_one_value_has_one_text(value):
     backwards = dict(reversed(value.items()))
