@@ -208,6 +208,8 @@ class Dispatcher:
                 attempts.put_back(session, found, "the disk is full; it waits for room")
             elif ended is not None:
                 ingest.conclude(session, session.get_one(Run, run.id), found, ended)
+            elif self._watched[attempt.id].asked_to_stop:  # before it could listen
+                attempts.put_back(session, found, "it was asked to stop and ended")
             elif status is Status.LOST and attempt.state is AttemptState.STARTING:
                 attempts.put_back(session, found, "it never began")
             elif status is Status.LOST:

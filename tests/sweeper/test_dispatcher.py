@@ -114,6 +114,24 @@ def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
     assert service.runs(sweep_id)[0].n_failures == 0
 
 
+def test_a_worker_asked_to_stop_before_it_can_listen_is_nobodys_failure(
+    ask, service, engine, monkeypatch
+):
+    """SIGTERM ends a process that has not come as far as its handler."""
+
+    def terminate(executor, ticket):
+        executor._signal(ticket, signal.SIGKILL)
+
+    monkeypatch.setattr(ProcessExecutor, "stop", terminate)
+    sweep_id = ask(**ONE)
+    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
+    with writing(engine) as session:
+        verbs.pause_sweep(session, sweep_id)
+    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
+    run = service.runs(sweep_id)[0]
+    assert (run.n_failures, run.reason) == (0, "it was asked to stop and ended")
+
+
 def test_cancel_kills_and_leaves_no_process(ask, service, settings, engine):
     sweep_id = ask(**ONE, seeds=[stub.SLOW])
     service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
