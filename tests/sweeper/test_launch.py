@@ -13,6 +13,7 @@ from store.engine import reading, writing
 from store.models import Attempt, Run
 from store.runs import list_runs
 from store.states import RunKind, RunState
+from store.sweeps import get_sweep, link
 from sweeper import attempts, ingest, verbs
 from sweeper.forecast import canonical, sha256
 from sweeper.launch import as_dict, launch
@@ -217,6 +218,20 @@ def test_a_cancelled_launch_keeps_its_forecast_and_may_be_taken_up_again(
     again = launched(engine, settings, recommendation)
     assert (again["forecast_sha256"], again["state"]) == (made["forecast_sha256"], "queued")
     assert again["cancelled_at"] is None
+
+
+def test_cancelling_a_launch_leaves_the_run_to_a_sweep_that_wants_it_too(
+    engine, settings, recommend, ask
+):
+    made = launched(engine, settings, recommend())
+    sweep_id = ask(seeds=[7])
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        link(session, get_sweep(session, sweep_id), run)
+        verbs.cancel_launch(session, made["id"])
+        assert run.state is RunState.QUEUED
+        verbs.cancel_sweep(session, sweep_id)
+        assert run.state is RunState.CANCELLED
 
 
 def test_a_launch_taken_up_again_while_its_run_is_killed_runs_again(engine, settings, recommend):
