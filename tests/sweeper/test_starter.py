@@ -40,6 +40,12 @@ def test_a_run_of_other_code_is_refused_and_says_why(ask, service, engine):
     assert "submit it again" in service.runs(sweep_id)[0].reason
 
 
+def test_a_run_of_code_that_changed_under_the_service_is_trained(ask, service):
+    service.dispatcher.starter.code = "0" * 64  # of the sources as they were when it started
+    sweep_id = ask(**ONE)
+    service.until(sweep_id, "finished")
+
+
 def test_a_run_for_a_gpu_that_is_not_there_is_refused(ask, service):
     sweep_id = ask(**ONE, device="cuda", priced_as="h100-sxm")
     service.until(sweep_id, "failed")
