@@ -37,7 +37,8 @@ def launch(
 ) -> Launch:
     """Seal the forecast, then queue the final run, in the caller's transaction.
 
-    The same recommendation again gives the same launch: sealed once, run once.
+    The same recommendation again gives the same launch: sealed once, run once, by as many cores
+    and processes as were last asked for before it starts.
 
     Args:
         n_processes: that train it together on one machine; None: one for each GPU of the largest
@@ -64,10 +65,9 @@ def launch(
     )
     known = launch_of_run(session, run.id)
     if known is not None:
-        known.cancelled_at = None
+        known.cancelled_at, run.kind = None, RunKind.FINAL
         return known
     _refuse_known_outcome(run)
-    run.kind, run.n_cpus, run.n_processes = RunKind.FINAL, n_cpus, n_processes
     bet = forecast(session, recommendation, run, asked, sweep_id)
     return _seal(session, bet, recommendation, run)
 

@@ -27,13 +27,14 @@ WANTING = (SweepState.QUEUED, SweepState.RUNNING, SweepState.STOPPING)
 
 def is_wanted(session: Session, run: Run, states: tuple[SweepState, ...] = WANTING) -> bool:
     """Whether a sweep in one of `states`, or a launch, still asks for this run."""
-    if run.kind is RunKind.FINAL and _launch_wants(session, run):
+    if is_launched(session, run):
         return True
     return any(sweep.state in states for sweep in sweeps_of_run(session, run.id))
 
 
-def _launch_wants(session: Session, run: Run) -> bool:
-    return bool(
+def is_launched(session: Session, run: Run) -> bool:
+    """Whether a launch still asks for this run."""
+    return run.kind is RunKind.FINAL and bool(
         session.scalar(
             select(exists().where(Launch.run_id == run.id, Launch.cancelled_at.is_(None)))
         )

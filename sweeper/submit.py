@@ -13,7 +13,7 @@ from store.sweeps import link
 from sweeper.attempts import requeue
 from sweeper.code import code_hash
 from sweeper.plan import Plan, plan
-from sweeper.settling import settle
+from sweeper.settling import is_launched, settle
 from sweeper.spec import SweepSpec
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
@@ -66,25 +66,43 @@ def add_run(
     corpus: str,
     device: str,
     kind: RunKind = RunKind.SWEEP,
+    stack: bool = False,
+    n_cpus: int = 1,
+    n_processes: int | None = None,
     **columns: Any,
 ) -> Run:
-    """The row of this run, new or known."""
+    """The row of this run, new or known.
+
+    Where and how a run is trained is no part of its identity: one that waits takes it from this
+    request, or what could not be trained as first asked never could. What is launched is left as
+    its launch wants it.
+    """
+    how = {
+        "corpus": corpus,
+        "device": device,
+        "kind": kind,
+        "stack": stack,
+        "n_cpus": n_cpus,
+        "n_processes": n_processes,
+    }
     run = find_or_add_run(
         session,
         spec_hash=spec.fingerprint(),
         code_hash=code,
         spec=spec.to_dict(),
-        corpus=corpus,
         data_fingerprint=spec.data.fingerprint,
         n_params=spec.model.n_params,
         n_params_total=spec.model.n_params_total,
         n_params_non_embedding=spec.model.n_params_non_embedding,
         n_tokens=spec.n_tokens,
         flops=spec.flops,
-        device=device,
-        kind=kind,
+        **how,
         **columns,
     )
     if run.state in (RunState.FAILED, RunState.CANCELLED):
         requeue(session, run)
+    if run.state is RunState.QUEUED and (kind is RunKind.FINAL or not is_launched(session, run)):
+        for name, value in how.items():
+            setattr(run, name, value)
+        session.flush()
     return run

@@ -15,8 +15,13 @@ from store.runs import list_runs
 from store.states import RunKind, RunState
 from store.sweeps import get_sweep, link
 from sweeper import attempts, ingest, verbs
+from sweeper.executor import Need
 from sweeper.forecast import canonical, sha256
 from sweeper.launch import as_dict, launch
+from sweeper.resources import impossible
+from sweeper.settling import is_launched
+from sweeper.submit import add_run
+from trainer.config import RunSpec
 
 COST = {
     name: {"value": 1.0, "low": 0.5, "high": 2.0}
@@ -232,6 +237,38 @@ def test_cancelling_a_launch_leaves_the_run_to_a_sweep_that_wants_it_too(
         assert run.state is RunState.QUEUED
         verbs.cancel_sweep(session, sweep_id)
         assert run.state is RunState.CANCELLED
+
+
+def test_a_launch_refused_for_its_processes_may_be_launched_with_fewer(
+    engine, settings, recommend, ask
+):
+    recommendation, machine = recommend(), Need(n_cpus=1)
+    made = launched(engine, settings, recommendation, n_processes=2)
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        attempts.refuse(session, run, impossible(run, machine))
+        assert "launch it with n_processes 1 or fewer" in run.reason
+    again = launched(engine, settings, recommendation, n_processes=1)
+    assert (again["id"], again["state"]) == (made["id"], "queued")
+    with reading(engine) as session:
+        assert impossible(session.get_one(Run, made["run_id"]), machine) is None
+
+
+def test_a_sweep_leaves_a_launched_run_as_its_launch_wants_it(engine, settings, recommend):
+    made = launched(engine, settings, recommend(), n_cpus=4, n_processes=2)
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        asked = {"code": run.code_hash, "corpus": "other", "device": "cpu", "stack": True}
+        assert add_run(session, RunSpec.from_dict(run.spec), **asked).id == run.id
+        assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.FINAL, 4, 2)
+        verbs.cancel_launch(session, made["id"])
+        add_run(session, RunSpec.from_dict(run.spec), **asked)
+        assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.SWEEP, 1, None)
+        assert (run.corpus, run.device, run.stack) == ("other", "cpu", True)
+        run.state = RunState.RUNNING
+    launched(engine, settings, made["recommendation_id"])
+    with reading(engine) as session:
+        assert is_launched(session, session.get_one(Run, made["run_id"]))
 
 
 def test_a_launch_taken_up_again_while_its_run_is_killed_runs_again(engine, settings, recommend):
