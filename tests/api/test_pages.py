@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from store.engine import writing
+from store.runs import get_run
+from sweeper import attempts, ingest
+
 
 def get(client, path):
     return client.get(path, headers={"Accept": "text/html"})
@@ -117,6 +121,21 @@ def test_a_report_tells_the_whole_story_in_one_file(client, answered, answer_run
         assert f"<h2>{words}" in html
     assert not re.search(r'(src|href)="(https?:)?//', html)
     assert "<script" not in html
+
+
+def test_a_final_run_that_diverged_has_no_loss_and_every_page_says_why(client, engine, answered):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"}
+    recommendation = client.post("/v1/recommendations", json=ask).json()
+    made = client.post("/v1/launches", json={"recommendation_id": recommendation["id"]}).json()
+    with writing(engine) as session:
+        run = get_run(session, made["run_id"])
+        attempt = attempts.claim(session, run, worker="w")
+        ended = {"status": "diverged", "reason": "loss nan at step 7", "train_seconds": 3.0}
+        ingest.conclude(session, run, attempt, ended)
+    assert get(client, "/").status_code == 200
+    pages = (f"/runs/{run.id}", f"/sweeps/{answered.sweep_id}", "/v1/sweeps/1/report")
+    for page in pages:
+        assert "The run ended as diverged: loss nan at step 7." in get(client, page).text
 
 
 def test_a_study_without_a_fit_has_no_report_yet(client, assert_problem):
