@@ -133,7 +133,7 @@ class Watched:
     progress: Tail
     measured: Tail
     said_at: float = 0.0
-    asked_to_stop: bool = False
+    asked_at: float | None = None  # to stop, last
 
     @classmethod
     def of(cls, folder: Path) -> Self:

@@ -14,6 +14,7 @@ from store.runs import attempts_of_run
 from store.states import AttemptState, RunState
 from store.sweeps import get_sweep
 from sweeper import attempts, files, ingest, verbs
+from sweeper.dispatcher import Pace
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
 from sweeper.worker import run_attempt
@@ -112,6 +113,24 @@ def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
     steps = [step for w, _, step, _ in stub.side_log(settings.runs) if w == "STEP"]
     assert steps == list(range(1, stub.N_STEPS + 1))  # none twice
     assert service.runs(sweep_id)[0].n_failures == 0
+
+
+def test_a_lost_word_to_stop_is_said_again(ask, service, settings, engine, monkeypatch):
+    stop, said = ProcessExecutor.stop, []
+
+    def lose_the_first(executor, ticket):
+        said.append(ticket.name)
+        if len(said) > 1:
+            stop(executor, ticket)
+
+    monkeypatch.setattr(ProcessExecutor, "stop", lose_the_first)
+    service.dispatcher.pace = Pace(ask_s=0.1)
+    sweep_id = ask(**ONE, seeds=[stub.SLOW])
+    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 2)
+    with writing(engine) as session:
+        verbs.pause_sweep(session, sweep_id)
+    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
+    assert words(settings, "DONE") == []
 
 
 def test_a_worker_asked_to_stop_before_it_can_listen_is_nobodys_failure(
