@@ -178,6 +178,8 @@ class Dispatcher:
             if lines and time.monotonic() - watched.said_at > self.pace.say_s:
                 ingest.say_progress(session, run)
                 watched.said_at = time.monotonic()
+        watched.progress.taken()
+        watched.measured.taken()
 
     def _ask_to_stop(self, attempt: Attempt, ticket: Ticket) -> None:
         """Now and then again: a word that comes before the worker listens is lost."""

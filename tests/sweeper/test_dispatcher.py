@@ -14,7 +14,7 @@ from store.runs import attempts_of_run
 from store.states import AttemptState, RunState
 from store.sweeps import get_sweep
 from sweeper import attempts, files, ingest, verbs
-from sweeper.dispatcher import Pace
+from sweeper.dispatcher import Dispatcher, Pace
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
 from sweeper.worker import run_attempt
@@ -291,6 +291,28 @@ def test_a_database_that_is_away_is_waited_for(ask, service, settings, engine, m
     monkeypatch.undo()
     service.until(sweep_id, "finished")
     assert service.runs(sweep_id)[0].n_failures == 0
+
+
+def test_what_could_not_be_stored_is_read_again(ask, service, settings, engine, monkeypatch):
+    """The last lines that its run wrote are stored too, though storing failed at first."""
+    sweep_id = ask(**ONE)
+    store, n_times = ingest.progress, 0
+
+    def fail_first(*args):
+        nonlocal n_times
+        n_times += 1
+        if n_times < 4:
+            raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
+        store(*args)
+
+    monkeypatch.setattr(ingest, "progress", fail_first)
+    tick = Dispatcher.tick
+    monkeypatch.setattr(Dispatcher, "tick", lambda self: self._patiently(lambda: tick(self)))
+    service.dispatcher.pace = Pace(database_s=0.1)
+    service.until(sweep_id, "finished")
+    with reading(engine) as session:
+        points = curves.of_run(session, service.runs(sweep_id)[0].id)
+    assert [p.step for p in points] == list(range(1, stub.N_STEPS + 1))
 
 
 def _away(_self):
