@@ -7,7 +7,7 @@ is the transaction.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store.errors import NotFoundError
@@ -47,6 +47,30 @@ def list_runs(
     if state is not None:
         query = query.where(Run.state == state)
     return session.scalars(query).all()
+
+
+def largest_finished(session: Session, sweep_id: int) -> Run | None:
+    """The first of those with most parameters."""
+    return session.scalars(
+        select(Run)
+        .join(SweepRun)
+        .where(SweepRun.sweep_id == sweep_id, Run.state == RunState.FINISHED)
+        .order_by(Run.n_params.desc(), Run.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def speeds(session: Session, sweep_id: int) -> list[tuple[int, float, float]]:
+    """(N, tokens/s, devices) of every finished run of a sweep that was timed, the largest first."""
+    last = select(func.max(Attempt.number)).where(Attempt.run_id == Run.id).correlate(Run)
+    rows = session.execute(
+        select(Run.n_params, Run.tok_s, Attempt.n_devices)
+        .join(SweepRun)
+        .outerjoin(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == last.scalar_subquery()))
+        .where(SweepRun.sweep_id == sweep_id, Run.state == RunState.FINISHED, Run.tok_s > 0)
+        .order_by(Run.n_params.desc(), Run.id)
+    )
+    return [(n_params, tok_s or 0.0, n_devices or 1.0) for n_params, tok_s, n_devices in rows]
 
 
 def sweeps_of_run(session: Session, run_id: int) -> Sequence[Sweep]:
