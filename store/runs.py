@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from store.errors import NotFoundError
 from store.models import Attempt, Run, Sweep, SweepRun
 from store.states import ATTEMPT_LIVE, RunState
-from store.upsert import insert_once
+from store.upsert import insert_missing
+
+N_IN_QUERY = 500  # SQLite takes a limited number of values in one
 
 
 def get_run(session: Session, run_id: int) -> Run:
@@ -24,12 +26,17 @@ def get_run(session: Session, run_id: int) -> Run:
     return run
 
 
-def find_or_add_run(session: Session, *, spec_hash: str, code_hash: str, **columns: Any) -> Run:
-    """The run with this identity: the one that is there, or a new queued one."""
-    insert_once(session, Run, spec_hash=spec_hash, code_hash=code_hash, **columns)
-    return session.scalars(
-        select(Run).where(Run.spec_hash == spec_hash, Run.code_hash == code_hash)
-    ).one()
+def find_or_add_runs(session: Session, code_hash: str, rows: Sequence[dict[str, Any]]) -> list[Run]:
+    """The runs with these identities (`spec_hash` and the code): those that are there, and new
+    queued ones. In bulk, for nobody else writes meanwhile."""
+    insert_missing(session, Run, [{"code_hash": code_hash, **row} for row in rows])
+    hashes = [row["spec_hash"] for row in rows]
+    found: dict[str, Run] = {}
+    for i in range(0, len(hashes), N_IN_QUERY):
+        some = Run.spec_hash.in_(hashes[i : i + N_IN_QUERY])
+        same = session.scalars(select(Run).where(some, Run.code_hash == code_hash))
+        found |= {run.spec_hash: run for run in same}
+    return [found[h] for h in hashes]
 
 
 def list_runs(

@@ -20,7 +20,7 @@ from sweeper.forecast import canonical, forecast, sha256
 from sweeper.points import Point, model_of, run_spec
 from sweeper.resources import ALL_CPUS
 from sweeper.spec import SweepSpec
-from sweeper.submit import add_run
+from sweeper.submit import add_runs
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
 from trainer.validate import validate
@@ -53,9 +53,9 @@ def launch(
     sweep_id, asked = _sweep_of(session, recommendation)
     spec = final_spec(settings, asked, recommendation, max_epochs=max_epochs)
     _check_processes(spec, n_processes)
-    run = add_run(
+    (run,) = add_runs(
         session,
-        spec,
+        [(spec, ())],
         code=code_hash(),
         corpus=asked.data,
         device=asked.device,

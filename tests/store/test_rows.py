@@ -22,11 +22,12 @@ def columns(i=1):
 
 
 def test_the_same_spec_and_code_is_the_same_run(session):
-    one = runs.find_or_add_run(session, spec_hash="a", code_hash="x", **columns())
-    same = runs.find_or_add_run(session, spec_hash="a", code_hash="x", **columns())
-    other = runs.find_or_add_run(session, spec_hash="a", code_hash="y", **columns())
+    row = {"spec_hash": "a", **columns()}
+    (one,) = runs.find_or_add_runs(session, "x", [row])
+    next_one, same = runs.find_or_add_runs(session, "x", [row | {"spec_hash": "b"}, row])
+    (other,) = runs.find_or_add_runs(session, "y", [row])
     assert one is same
-    assert other.id != one.id
+    assert len({one.id, next_one.id, other.id}) == 3
     assert (one.state, one.n_failures) == (RunState.QUEUED, 0)
 
 

@@ -20,7 +20,7 @@ from sweeper.forecast import canonical, sha256
 from sweeper.launch import as_dict, launch
 from sweeper.resources import impossible
 from sweeper.settling import is_launched
-from sweeper.submit import add_run
+from sweeper.submit import add_runs
 from trainer.config import RunSpec
 
 COST = {
@@ -259,10 +259,11 @@ def test_a_sweep_leaves_a_launched_run_as_its_launch_wants_it(engine, settings, 
     with writing(engine) as session:
         run = session.get_one(Run, made["run_id"])
         asked = {"code": run.code_hash, "corpus": "other", "device": "cpu", "stack": True}
-        assert add_run(session, RunSpec.from_dict(run.spec), **asked).id == run.id
+        wanted = [(RunSpec.from_dict(run.spec), ())]
+        assert add_runs(session, wanted, **asked) == [run]
         assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.FINAL, 4, 2)
         verbs.cancel_launch(session, made["id"])
-        add_run(session, RunSpec.from_dict(run.spec), **asked)
+        add_runs(session, wanted, **asked)
         assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.SWEEP, 1, None)
         assert (run.corpus, run.device, run.stack) == ("other", "cpu", True)
         run.state = RunState.RUNNING
