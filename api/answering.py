@@ -3,7 +3,6 @@
 What is read from the database is gathered first, so that no transaction waits for arithmetic.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,9 +23,8 @@ from fitting.measurements import Measurements
 from fitting.recommend import recommend
 from fitting.recommendation import Recommendation
 from store import conclusions
-from store.models import Run, Sweep
-from store.runs import latest_attempt, list_runs
-from store.states import RunState
+from store.models import Sweep
+from store.runs import list_runs, speeds
 from store.sweeps import get_sweep
 from sweeper.plan import priced_as
 from sweeper.spec import SweepSpec
@@ -92,13 +90,13 @@ def context_of(session: Session, fit_id: int) -> Context:
     """Raises NotFoundError: no fit has this id."""
     row = conclusions.get_fit(session, fit_id)
     sweep = get_sweep(session, row.sweep_id) if row.sweep_id else None
-    runs = list_runs(session, sweep_id=sweep.id, limit=1000) if sweep else []
+    runs = list_runs(session, sweep_id=sweep.id, limit=1) if sweep else []
     return Context(
         law=row.law,
         result=row.result,
         measurements=used_by(session, row),
         model=runs[0].spec["model"] if runs else None,
-        device=_device(session, sweep, runs) if sweep else {},
+        device=_device(session, sweep) if sweep else {},
     )
 
 
@@ -139,23 +137,15 @@ def _recommend(context: Context, question: Question, flops: float) -> Recommenda
     )
 
 
-def _device(session: Session, sweep: Sweep, runs: Sequence[Run]) -> Json:
+def _device(session: Session, sweep: Sweep) -> Json:
     """Priced as the sweep was, at the speed of its largest run: speed per FLOP grows with size, and
     a final run is larger still. Start-up and compilation, long for a run of seconds, are left out.
     Low and high come from all its runs, see `fitting.costs.speed.band_of`.
     """
     priced = {"device": priced_as(SweepSpec.model_validate(sweep.spec))}
-    done = [run for run in runs if run.state == RunState.FINISHED and run.tok_s]
+    # 6ND FLOP/s of one of its devices
+    done = [(n, train_flops(n, tok_s) / devices) for n, tok_s, devices in speeds(session, sweep.id)]
     if not done:
         return priced
-    largest = max(done, key=lambda run: run.n_params)
-    flop_s = _flop_s(session, largest)
-    band = band_of(flop_s, [(run.n_params, _flop_s(session, run)) for run in done])
-    return priced | {"measured_flop_s": flop_s, "measured_flop_s_band": band}
-
-
-def _flop_s(session: Session, run: Run) -> float:
-    """6ND FLOP/s of one of its devices."""
-    attempt = latest_attempt(session, run.id)
-    n_devices = (attempt.n_devices if attempt else None) or 1
-    return train_flops(run.n_params, run.tok_s or 0.0) / n_devices
+    _, flop_s = done[0]
+    return priced | {"measured_flop_s": flop_s, "measured_flop_s_band": band_of(flop_s, done)}

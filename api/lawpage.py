@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.figures import CAPTIONS, WIDE, kinds_of
@@ -12,7 +11,7 @@ from api.routes import fits, launches, recommendations
 from reports.document import Figure, Section
 from reports.sections import answer, law, verdict
 from store import conclusions
-from store.answers import Launch, RecommendationRow
+from store.answers import FitRow, RecommendationRow
 
 N_ANSWERS = 20
 Json = dict[str, Any]
@@ -32,7 +31,7 @@ def law_of(session: Session, *, sweep_id: int | None = None, study_id: int | Non
     if not rows:
         return values
     fit = fits.show(rows[0])
-    found = conclusions.list_recommendations(session, fit_id=fit.id, limit=N_ANSWERS)
+    found = answers_of(session, rows[0])
     return values | {
         "fit": fit,
         "law": [_figures(fit.id, fit.law), *law.law(fit.model_dump(mode="json"))],
@@ -51,14 +50,21 @@ def _figures(fit_id: int, law_name: str) -> Section:
 
 def _answer(session: Session, row: RecommendationRow, *, launchable: bool) -> Json:
     shown = recommendations.show(row).model_dump(mode="json")
-    made = launch_of(session, row.id)
-    launch = launches.show(session, made).model_dump(mode="json") if made else None
+    made = launches_of(session, row.id)
     sections = [answer.recommendation(shown), answer.cost(shown["cost"])]
-    if launch:
-        sections.append(verdict.forecast(launch))
-    return {"id": row.id, "sections": sections, "launch": launch, "launchable": launchable}
+    sections += [verdict.forecast(launch) for launch in made]
+    return {"id": row.id, "sections": sections, "launches": made, "launchable": launchable}
 
 
-def launch_of(session: Session, recommendation_id: int) -> Launch | None:
-    query = select(Launch).where(Launch.recommendation_id == recommendation_id).limit(1)
-    return session.scalars(query).one_or_none()
+def answers_of(session: Session, fit: FitRow) -> list[RecommendationRow]:
+    """What the newest fit answered; and whatever was launched, for a sealed forecast is shown
+    beside its outcome whichever fit it came from. Newest first."""
+    newest = conclusions.list_recommendations(session, fit_id=fit.id, limit=N_ANSWERS)
+    launched = conclusions.list_launched(session, sweep_id=fit.sweep_id, study_id=fit.study_id)
+    found = {row.id: row for row in (*newest, *launched)}
+    return [found[key] for key in sorted(found, reverse=True)]
+
+
+def launches_of(session: Session, recommendation_id: int) -> list[Json]:
+    made = conclusions.launches_of(session, recommendation_id)
+    return [launches.show(session, row).model_dump(mode="json") for row in made]

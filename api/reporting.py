@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api.figures import CAPTIONS, WIDE, Thunk, kinds_of, prepare
-from api.lawpage import N_ANSWERS, launch_of
-from api.routes import fits, launches, recommendations, runs, sweeps
+from api.lawpage import answers_of, launches_of
+from api.routes import fits, recommendations, runs, sweeps
 from fitting.errors import RefusalError
 from reports.assemble import Answer, of_sweep, of_table
 from reports.build import build
@@ -76,19 +76,17 @@ def _gather(session: Session, rows: Any) -> Gathered:
     if not rows:
         return Gathered(fit=None, drawings={}, answers=())
     fit: FitRow = rows[0]
-    found = conclusions.list_recommendations(session, fit_id=fit.id, limit=N_ANSWERS)
     return Gathered(
         fit=fits.show(fit).model_dump(mode="json"),
         drawings={k: prepare(session, k, fit_id=fit.id) for k in kinds_of(fit.law)},
-        answers=tuple(_answer(session, row) for row in found),
+        answers=tuple(_answer(session, row) for row in answers_of(session, fit)),
     )
 
 
 def _answer(session: Session, row: Any) -> Answer:
-    made = launch_of(session, row.id)
     return Answer(
         recommendation=recommendations.show(row).model_dump(mode="json"),
-        launch=launches.show(session, made).model_dump(mode="json") if made else None,
+        launches=launches_of(session, row.id),
     )
 
 

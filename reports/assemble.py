@@ -13,10 +13,10 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A recommendation, and the launch that came of it."""
+    """A recommendation, and the launches that came of it."""
 
     recommendation: Json
-    launch: Json | None = None
+    launches: Sequence[Json] = ()
 
 
 def of_sweep(
@@ -75,6 +75,5 @@ def _answers(answers: Sequence[Answer]) -> tuple[Section, ...]:
         sections.append(answer.recommendation(given.recommendation))
         if given.recommendation.get("cost"):
             sections.append(answer.cost(given.recommendation["cost"]))
-        if given.launch:
-            sections.append(verdict.forecast(given.launch))
+        sections.extend(verdict.forecast(launch) for launch in given.launches)
     return tuple(sections)

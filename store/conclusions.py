@@ -66,6 +66,16 @@ def list_recommendations(
     return session.scalars(query).all()
 
 
+def list_launched(
+    session: Session, *, sweep_id: int | None = None, study_id: int | None = None
+) -> Sequence[RecommendationRow]:
+    """Recommendations of any fit of a sweep or study that were acted on."""
+    source = FitRow.sweep_id == sweep_id if sweep_id is not None else FitRow.study_id == study_id
+    launched = select(Launch.recommendation_id)
+    query = select(RecommendationRow).join(FitRow).where(source, RecommendationRow.id.in_(launched))
+    return session.scalars(query.order_by(RecommendationRow.id.desc())).all()
+
+
 def list_launches(
     session: Session, *, before: int | None = None, limit: int = 50
 ) -> Sequence[Launch]:
@@ -77,6 +87,13 @@ def list_launches(
 
 def launch_of_run(session: Session, run_id: int) -> Launch | None:
     return session.scalars(select(Launch).where(Launch.run_id == run_id)).one_or_none()
+
+
+def launches_of(session: Session, recommendation_id: int) -> Sequence[Launch]:
+    """Oldest first: a recommendation may be launched with more than one limit of epochs."""
+    return session.scalars(
+        select(Launch).where(Launch.recommendation_id == recommendation_id).order_by(Launch.id)
+    ).all()
 
 
 def _add(session: Session, row: _Row) -> _Row:

@@ -13,6 +13,8 @@ from store.control import Lease
 from store.errors import LeaseLostError
 from store.upsert import insert_once
 
+LOOK_S = 1.0  # a watcher that looks less often has not watched
+
 
 @dataclass(kw_only=True, slots=True)
 class Watch:
@@ -20,12 +22,19 @@ class Watch:
 
     seen: tuple[int, int] | None = None  # epoch, beats
     since: float = field(default_factory=monotonic)
+    looked: float = field(default_factory=monotonic)
 
     def still_for(self, lease: Lease) -> float:
-        """Seconds since the lease last moved, as far as this watcher saw."""
-        if self.seen != (lease.epoch, lease.n_beats):
-            self.seen, self.since = (lease.epoch, lease.n_beats), monotonic()
-        return monotonic() - self.since
+        """Seconds since the lease last moved, as far as this watcher saw.
+
+        One writer at a time: while a long transaction makes the watcher wait, the holder cannot
+        beat either, so such a wait is no silence.
+        """
+        moment, looked = monotonic(), self.looked
+        self.looked = moment
+        if self.seen != (lease.epoch, lease.n_beats) or moment - looked > LOOK_S:
+            self.seen, self.since = (lease.epoch, lease.n_beats), moment
+        return moment - self.since
 
 
 def acquire(

@@ -7,13 +7,15 @@ is the transaction.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store.errors import NotFoundError
 from store.models import Attempt, Run, Sweep, SweepRun
 from store.states import ATTEMPT_LIVE, RunState
-from store.upsert import insert_once
+from store.upsert import insert_missing
+
+N_IN_QUERY = 500  # SQLite takes a limited number of values in one
 
 
 def get_run(session: Session, run_id: int) -> Run:
@@ -24,12 +26,17 @@ def get_run(session: Session, run_id: int) -> Run:
     return run
 
 
-def find_or_add_run(session: Session, *, spec_hash: str, code_hash: str, **columns: Any) -> Run:
-    """The run with this identity: the one that is there, or a new queued one."""
-    insert_once(session, Run, spec_hash=spec_hash, code_hash=code_hash, **columns)
-    return session.scalars(
-        select(Run).where(Run.spec_hash == spec_hash, Run.code_hash == code_hash)
-    ).one()
+def find_or_add_runs(session: Session, code_hash: str, rows: Sequence[dict[str, Any]]) -> list[Run]:
+    """The runs with these identities (`spec_hash` and the code): those that are there, and new
+    queued ones. In bulk, for nobody else writes meanwhile."""
+    insert_missing(session, Run, [{"code_hash": code_hash, **row} for row in rows])
+    hashes = [row["spec_hash"] for row in rows]
+    found: dict[str, Run] = {}
+    for i in range(0, len(hashes), N_IN_QUERY):
+        some = Run.spec_hash.in_(hashes[i : i + N_IN_QUERY])
+        same = session.scalars(select(Run).where(some, Run.code_hash == code_hash))
+        found |= {run.spec_hash: run for run in same}
+    return [found[h] for h in hashes]
 
 
 def list_runs(
@@ -47,6 +54,30 @@ def list_runs(
     if state is not None:
         query = query.where(Run.state == state)
     return session.scalars(query).all()
+
+
+def largest_finished(session: Session, sweep_id: int) -> Run | None:
+    """The first of those with most parameters."""
+    return session.scalars(
+        select(Run)
+        .join(SweepRun)
+        .where(SweepRun.sweep_id == sweep_id, Run.state == RunState.FINISHED)
+        .order_by(Run.n_params.desc(), Run.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def speeds(session: Session, sweep_id: int) -> list[tuple[int, float, float]]:
+    """(N, tokens/s, devices) of every finished run of a sweep that was timed, the largest first."""
+    last = select(func.max(Attempt.number)).where(Attempt.run_id == Run.id).correlate(Run)
+    rows = session.execute(
+        select(Run.n_params, Run.tok_s, Attempt.n_devices)
+        .join(SweepRun)
+        .outerjoin(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == last.scalar_subquery()))
+        .where(SweepRun.sweep_id == sweep_id, Run.state == RunState.FINISHED, Run.tok_s > 0)
+        .order_by(Run.n_params.desc(), Run.id)
+    )
+    return [(n_params, tok_s or 0.0, n_devices or 1.0) for n_params, tok_s, n_devices in rows]
 
 
 def sweeps_of_run(session: Session, run_id: int) -> Sequence[Sweep]:

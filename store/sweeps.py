@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from store.errors import NotFoundError
 from store.models import Run, Sweep, SweepRun
 from store.states import RUN_OVER, RunState, SweepState
-from store.upsert import insert_once
+from store.upsert import insert_missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +44,9 @@ def list_sweeps(
     return session.scalars(query).all()
 
 
-def link(session: Session, sweep: Sweep, run: Run) -> None:
-    """Say that `sweep` wants `run`; saying it twice changes nothing."""
-    insert_once(session, SweepRun, sweep_id=sweep.id, run_id=run.id)
+def link(session: Session, sweep: Sweep, *runs: Run) -> None:
+    """Say that `sweep` wants `runs`; saying it twice changes nothing."""
+    insert_missing(session, SweepRun, [{"sweep_id": sweep.id, "run_id": run.id} for run in runs])
 
 
 def progress(session: Session, sweep_id: int) -> Progress:

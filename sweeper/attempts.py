@@ -92,9 +92,9 @@ def put_back(session: Session, attempt: Attempt, reason: str) -> None:
 
 
 def cancelled(session: Session, attempt: Attempt) -> None:
-    """Its worker is certainly dead and nobody wants the run."""
+    """Its worker was killed, for nobody wanted the run; somebody may have asked for it since."""
     _end_attempt(session, attempt, AttemptState.CANCELLED, "cancelled")
-    end_run(session, _run_of(session, attempt), RunState.CANCELLED, "cancelled")
+    _queue_again(session, _run_of(session, attempt), "cancelled, then asked for again")
 
 
 def refuse(session: Session, run: Run, reason: str) -> None:
@@ -138,8 +138,10 @@ def end_run(session: Session, run: Run, state: RunState, reason: str | None) -> 
 
 
 def _queue_again(session: Session, run: Run, reason: str) -> None:
+    """Or nowhere, if nobody wants the run any more."""
+    if not is_wanted(session, run, (*WANTING, SweepState.PAUSED)):
+        end_run(session, run, RunState.CANCELLED, "cancelled")
+        return
     run.state, run.reason = RunState.QUEUED, reason
     session.flush()
     say_run(session, run)
-    if not is_wanted(session, run, (*WANTING, SweepState.PAUSED)):
-        end_run(session, run, RunState.CANCELLED, "cancelled")

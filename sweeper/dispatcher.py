@@ -43,6 +43,7 @@ class Pace:
     poll_s: float = 0.2
     beat_s: float = 1.0
     say_s: float = 2.0  # progress events of one run
+    ask_s: float = 1.0  # before a worker is asked again to stop
     reap_s: float = 10.0
     check_s: float = 2.0  # that there is anything to execute on
     checkpoint_s: float = 15.0
@@ -177,12 +178,15 @@ class Dispatcher:
             if lines and time.monotonic() - watched.said_at > self.pace.say_s:
                 ingest.say_progress(session, run)
                 watched.said_at = time.monotonic()
+        watched.progress.taken()
+        watched.measured.taken()
 
     def _ask_to_stop(self, attempt: Attempt, ticket: Ticket) -> None:
+        """Now and then again: a word that comes before the worker listens is lost."""
         watched = self._watched[attempt.id]
-        if not watched.asked_to_stop:
+        if watched.asked_at is None or time.monotonic() - watched.asked_at > self.pace.ask_s:
             self.executor.stop(ticket)
-            watched.asked_to_stop = True
+            watched.asked_at = time.monotonic()
 
     def _drop(self, attempt: Attempt, ticket: Ticket) -> None:
         if self._fence_off(ticket):
@@ -208,6 +212,8 @@ class Dispatcher:
                 attempts.put_back(session, found, "the disk is full; it waits for room")
             elif ended is not None:
                 ingest.conclude(session, session.get_one(Run, run.id), found, ended)
+            elif self._watched[attempt.id].asked_at is not None:  # before it could listen
+                attempts.put_back(session, found, "it was asked to stop and ended")
             elif status is Status.LOST and attempt.state is AttemptState.STARTING:
                 attempts.put_back(session, found, "it never began")
             elif status is Status.LOST:

@@ -106,7 +106,7 @@ class Executor(Protocol):
         """Status by name of ticket."""
 
     def stop(self, ticket: Ticket) -> None:
-        """Ask it to write a checkpoint and end."""
+        """Ask it to write a checkpoint and end; asking again changes nothing."""
 
     def kill(self, ticket: Ticket) -> bool:
         """End it at once. True when it is certain that it does nothing more."""

@@ -106,13 +106,15 @@ def lock_holder(folder: Path) -> int | None:
 
 @dataclass(kw_only=True, slots=True)
 class Tail:
-    """Reads the whole lines that were appended to a file since it was last asked."""
+    """Reads the whole lines that were appended to a file since those that were taken in."""
 
     path: Path
     offset: int = 0
+    _end: int = 0  # of what was read last
 
     def lines(self, limit_bytes: int = 1 << 20) -> list[dict[str, Any]]:
-        """Parsed lines; a torn or foreign line is skipped. A shorter file is read anew."""
+        """Parsed lines, the same again until `taken`; a torn or foreign line is skipped. A shorter
+        file is read anew."""
         try:
             with self.path.open("rb") as f:
                 if f.seek(0, os.SEEK_END) < self.offset:
@@ -120,10 +122,15 @@ class Tail:
                 f.seek(self.offset)
                 text = f.read(limit_bytes)
         except FileNotFoundError:
+            self._end = 0
             return []
         whole = text[: text.rfind(b"\n") + 1]
-        self.offset += len(whole)
+        self._end = self.offset + len(whole)
         return [v for v in map(_parsed, whole.splitlines()) if v is not None]
+
+    def taken(self) -> None:
+        """What was read last is stored."""
+        self.offset = self._end
 
 
 @dataclass(kw_only=True, slots=True)
@@ -133,7 +140,7 @@ class Watched:
     progress: Tail
     measured: Tail
     said_at: float = 0.0
-    asked_to_stop: bool = False
+    asked_at: float | None = None  # to stop, last
 
     @classmethod
     def of(cls, folder: Path) -> Self:

@@ -13,8 +13,7 @@ from fitting.costs.small import compiling
 from fitting.costs.tables import load_tables
 from store.answers import RecommendationRow
 from store.models import Run
-from store.runs import list_runs
-from store.states import RunState
+from store.runs import largest_finished
 from sweeper.spec import SweepSpec
 from trainer.compiling import is_compiled
 from trainer.config import RunSpec
@@ -62,10 +61,9 @@ def priced_at(device_hours: float, cost: Mapping[str, Band]) -> dict[str, float]
 
 def _only_this_compiles(session: Session, run: Run, sweep_id: int) -> bool:
     """Whether the final run will be compiled, and the sweep's largest run was not."""
-    done = list_runs(session, sweep_id=sweep_id, state=RunState.FINISHED, limit=1000)
-    if not done:
+    largest = largest_finished(session, sweep_id)
+    if largest is None:
         return False
-    largest = max(done, key=lambda r: r.n_params)
     before, now = (is_compiled(RunSpec.from_dict(r.spec), "cpu") for r in (largest, run))
     return now and not before
 

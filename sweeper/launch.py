@@ -20,7 +20,7 @@ from sweeper.forecast import canonical, forecast, sha256
 from sweeper.points import Point, model_of, run_spec
 from sweeper.resources import ALL_CPUS
 from sweeper.spec import SweepSpec
-from sweeper.submit import add_run
+from sweeper.submit import add_runs
 from trainer.config import RunSpec
 from trainer.data.manifest import Manifest
 from trainer.validate import validate
@@ -37,7 +37,8 @@ def launch(
 ) -> Launch:
     """Seal the forecast, then queue the final run, in the caller's transaction.
 
-    The same recommendation again gives the same launch: sealed once, run once.
+    The same recommendation again gives the same launch: sealed once, run once, by as many cores
+    and processes as were last asked for before it starts.
 
     Args:
         n_processes: that train it together on one machine; None: one for each GPU of the largest
@@ -52,9 +53,9 @@ def launch(
     sweep_id, asked = _sweep_of(session, recommendation)
     spec = final_spec(settings, asked, recommendation, max_epochs=max_epochs)
     _check_processes(spec, n_processes)
-    run = add_run(
+    (run,) = add_runs(
         session,
-        spec,
+        [(spec, ())],
         code=code_hash(),
         corpus=asked.data,
         device=asked.device,
@@ -64,10 +65,9 @@ def launch(
     )
     known = launch_of_run(session, run.id)
     if known is not None:
-        known.cancelled_at = None
+        known.cancelled_at, run.kind = None, RunKind.FINAL
         return known
     _refuse_known_outcome(run)
-    run.kind, run.n_cpus, run.n_processes = RunKind.FINAL, n_cpus, n_processes
     bet = forecast(session, recommendation, run, asked, sweep_id)
     return _seal(session, bet, recommendation, run)
 

@@ -45,13 +45,15 @@ def _usd_per_hour(sweep: Sweep) -> float:
 
 
 def used_hours(session: Session, sweep_id: int) -> float:
-    """Device-hours of all attempts at the sweep's runs so far, failed ones included."""
+    """Device-hours of all attempts at the sweep's runs so far, failed ones included; not what a
+    run that it shares had taken before there was this sweep."""
     rows = session.execute(
-        select(Attempt.started_at, Attempt.ended_at, Attempt.n_devices)
+        select(Attempt.started_at, Attempt.ended_at, Attempt.n_devices, Sweep.created_at)
         .join(SweepRun, SweepRun.run_id == Attempt.run_id)
+        .join(Sweep)
         .where(SweepRun.sweep_id == sweep_id)
     )
-    return sum(_hours(start, end) * (n or 1) for start, end, n in rows)
+    return sum(_hours(max(start, asked), end) * (n or 1) for start, end, n, asked in rows)
 
 
 def _hours(start: datetime, end: datetime | None) -> float:

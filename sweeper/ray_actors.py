@@ -188,7 +188,8 @@ class RayExecutor(Executor):
 
     def kill(self, ticket: Ticket) -> bool:
         member = self.pool.get(ticket.worker)
-        if member is not None and ticket.name not in member.jobs and member.jobs != RESERVED:
+        others = () if member is None or member.jobs == RESERVED else member.jobs
+        if others and ticket.name not in others:
             return True  # it is at something else: it does no more for this one
         if member is not None and len(member.jobs) > 1 and self._leaves(ticket, member):
             return files.lock_holder(ticket.folder) is None

@@ -17,7 +17,7 @@ from store.answers import Launch
 from store.columns import now
 from store.models import Run, Sweep
 from store.runs import sweeps_of_run
-from store.states import RunKind, RunState, SweepState
+from store.states import SWEEP_OVER, RunKind, RunState, SweepState
 from store.sweeps import progress
 
 # A run may start while a sweep that wants it is in one of these. STOPPING too: at that moment all
@@ -27,13 +27,14 @@ WANTING = (SweepState.QUEUED, SweepState.RUNNING, SweepState.STOPPING)
 
 def is_wanted(session: Session, run: Run, states: tuple[SweepState, ...] = WANTING) -> bool:
     """Whether a sweep in one of `states`, or a launch, still asks for this run."""
-    if run.kind is RunKind.FINAL and _launch_wants(session, run):
+    if is_launched(session, run):
         return True
     return any(sweep.state in states for sweep in sweeps_of_run(session, run.id))
 
 
-def _launch_wants(session: Session, run: Run) -> bool:
-    return bool(
+def is_launched(session: Session, run: Run) -> bool:
+    """Whether a launch still asks for this run."""
+    return run.kind is RunKind.FINAL and bool(
         session.scalar(
             select(exists().where(Launch.run_id == run.id, Launch.cancelled_at.is_(None)))
         )
@@ -41,8 +42,9 @@ def _launch_wants(session: Session, run: Run) -> bool:
 
 
 def settle(session: Session, sweep: Sweep) -> None:
-    """Bring a sweep's state in line with its runs: begun, or over."""
-    if sweep.state not in WANTING:
+    """Bring a sweep's state in line with its runs: begun, or over (a paused one too, if what ran
+    when it was paused was the last)."""
+    if sweep.state in SWEEP_OVER:
         return
     done = progress(session, sweep.id)
     if done.n_over == done.n_runs:

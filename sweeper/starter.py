@@ -64,6 +64,8 @@ class Starter:
 
     def _why_not(self, run: Run) -> str | None:
         if run.code_hash != self.code:
+            self.code = code_hash()  # the sources may have changed since
+        if run.code_hash != self.code:
             return (
                 f"it was planned with trainer code {run.code_hash[:12]} and this service has "
                 f"{self.code[:12]}; submit it again"

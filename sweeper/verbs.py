@@ -19,7 +19,7 @@ from store.models import Run, Sweep, SweepRun
 from store.states import RUN_OVER, SWEEP_OVER, RunState, SweepState
 from store.sweeps import get_sweep
 from sweeper.attempts import end_run, requeue
-from sweeper.settling import WANTING, set_state, settle
+from sweeper.settling import WANTING, is_wanted, set_state, settle
 
 
 def pause_sweep(session: Session, sweep_id: int) -> Sweep:
@@ -70,14 +70,15 @@ def retry_sweep(session: Session, sweep_id: int) -> Sweep:
 
 
 def cancel_launch(session: Session, launch_id: int) -> Launch:
-    """Drop the final run; the sealed forecast stays."""
+    """Drop the final run, unless a sweep wants it too; the sealed forecast stays."""
     launch = get_launch(session, launch_id)
     run = session.get_one(Run, launch.run_id)
     if run.state in RUN_OVER and launch.cancelled_at is None:
         raise ConflictError("launch", launch_id, found=run.state, wanted="cancelled")
     launch.cancelled_at = launch.cancelled_at or now()
     session.flush()
-    if run.state is RunState.QUEUED:
+    wanted = is_wanted(session, run, (*WANTING, SweepState.PAUSED))
+    if run.state is RunState.QUEUED and not wanted:
         end_run(session, run, RunState.CANCELLED, "its launch was cancelled")
     return launch
 

@@ -63,7 +63,10 @@ def recommendation(r: Json) -> Section:
     ]
     return Section(
         title="Recommendation",
-        text=("Ranges are 90 % intervals; the loss's is a prediction interval for one run.",),
+        text=(
+            *((f"From fit {r['fit_id']}.",) if "fit_id" in r else ()),
+            "Ranges are 90 % intervals; the loss's is a prediction interval for one run.",
+        ),
         facts=tuple(facts),
         notes=tuple(Note(text=w["message"]) for w in r["warnings"]),
         tables=_architecture(r.get("architecture")),

@@ -6,6 +6,9 @@ import io
 import numpy as np
 import pytest
 
+from store.engine import writing
+from store.models import Run, SweepRun
+from store.states import RunState
 from tests.api.conftest import post_csv
 
 CSV = "n_params,n_tokens,loss,budget,note,excluded_outlier\n"
@@ -108,6 +111,22 @@ def test_a_sweep_is_fitted_in_every_way_and_answers(client, answered):
         figure = found["cost"][name]
         assert figure["low"] < figure["value"] / 1.09 < figure["value"] * 1.09 < figure["high"]
     assert np.isclose(found["architecture"]["n_params"], found["n_params"], rtol=0.05)
+
+
+def test_a_price_knows_the_largest_of_more_than_a_thousand_runs(client, engine, answered):
+    made = {"state": RunState.FINISHED, "tok_s": 5e4, "code_hash": "c", "corpus": "default",
+            "data_fingerprint": "f", "n_params_total": 1, "n_params_non_embedding": 1,
+            "n_tokens": 10, "flops": 1.0, "spec": {}}  # fmt: skip
+    with writing(engine) as session:
+        more = [Run(spec_hash=str(i), n_params=8000, **made) for i in range(1000)]
+        more.append(Run(spec_hash="largest", n_params=10**9, **made))
+        session.add_all(more)
+        session.flush()
+        session.add_all(SweepRun(sweep_id=answered.sweep_id, run_id=run.id) for run in more)
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"}
+    found = client.post("/v1/recommendations", json=ask).json()
+    hours = 3e13 / (6 * 1e9 * 5e4) / 3600
+    assert found["cost"]["device_hours"]["value"] == pytest.approx(hours)
 
 
 def test_all_approaches_together_answer_about_serving_and_short_data(client, answered):

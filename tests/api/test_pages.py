@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from store.engine import writing
+from store.runs import get_run
+from sweeper import attempts, ingest
+
 
 def get(client, path):
     return client.get(path, headers={"Accept": "text/html"})
@@ -117,6 +121,39 @@ def test_a_report_tells_the_whole_story_in_one_file(client, answered, answer_run
         assert f"<h2>{words}" in html
     assert not re.search(r'(src|href)="(https?:)?//', html)
     assert "<script" not in html
+
+
+def test_a_sealed_forecast_is_shown_after_the_sweep_was_fitted_again(client, answered):
+    budgets = ("3e13FLOP", "4e13FLOP")
+    for budget in budgets:
+        asked = {"fit_id": answered.fit_id, "budget": budget}
+        recommendation = client.post("/v1/recommendations", json=asked).json()
+    for max_epochs in (None, 9.0):  # two final runs
+        asked = {"recommendation_id": recommendation["id"], "max_epochs": max_epochs}
+        assert client.post("/v1/launches", json=asked).status_code == 201
+    client.post(f"/sweeps/{answered.sweep_id}/fit")
+    for page in (f"/sweeps/{answered.sweep_id}", f"/v1/sweeps/{answered.sweep_id}/report"):
+        html = get(client, page).text
+        assert html.count("SHA-256 of the forecast") == 2
+        assert html.count(f"From fit {answered.fit_id}.") == 1  # not what nobody launched
+    html = get(client, f"/sweeps/{answered.sweep_id}").text
+    assert "launch-1" in html
+    assert "launch-2" in html
+
+
+def test_a_final_run_that_diverged_has_no_loss_and_every_page_says_why(client, engine, answered):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP"}
+    recommendation = client.post("/v1/recommendations", json=ask).json()
+    made = client.post("/v1/launches", json={"recommendation_id": recommendation["id"]}).json()
+    with writing(engine) as session:
+        run = get_run(session, made["run_id"])
+        attempt = attempts.claim(session, run, worker="w")
+        ended = {"status": "diverged", "reason": "loss nan at step 7", "train_seconds": 3.0}
+        ingest.conclude(session, run, attempt, ended)
+    assert get(client, "/").status_code == 200
+    pages = (f"/runs/{run.id}", f"/sweeps/{answered.sweep_id}", "/v1/sweeps/1/report")
+    for page in pages:
+        assert "The run ended as diverged: loss nan at step 7." in get(client, page).text
 
 
 def test_a_study_without_a_fit_has_no_report_yet(client, assert_problem):

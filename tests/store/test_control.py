@@ -102,6 +102,18 @@ def test_a_silent_holder_loses_it_and_may_write_no_more(session):
         leases.hold(session, "d", first)
 
 
+def test_a_wait_for_another_writer_is_no_silence(session):
+    """The holder waited for it too."""
+    watch = leases.Watch()
+    assert leases.acquire(session, "d", "a", watch=leases.Watch(), ttl_s=60) == 1
+    assert leases.acquire(session, "d", "b", watch=watch, ttl_s=5) is None
+    watch.since -= 7  # both waited seven seconds for a large submission
+    watch.looked -= 7
+    assert leases.acquire(session, "d", "b", watch=watch, ttl_s=5) is None
+    watch.since -= 7  # and now it is silent while it is watched
+    assert leases.acquire(session, "d", "b", watch=watch, ttl_s=5) == 2
+
+
 @given(st.integers(1, 50))
 def test_a_beating_holder_keeps_it_whatever_the_clock_says(session, n_beats):
     """Only the rival's own stopwatch counts, and every heartbeat sets it back."""

@@ -8,8 +8,8 @@ from sqlalchemy.exc import IntegrityError
 
 from store import conclusions, curves, measurements, runs, sweeps
 from store.errors import NotFoundError
-from store.models import Measurement
-from store.states import RunState
+from store.models import Attempt, Measurement
+from store.states import AttemptState, RunState
 
 POINT = {"n_params": 1e4, "n_tokens": 2e6, "loss": 2.1, "flops": 1.2e11}
 
@@ -22,11 +22,12 @@ def columns(i=1):
 
 
 def test_the_same_spec_and_code_is_the_same_run(session):
-    one = runs.find_or_add_run(session, spec_hash="a", code_hash="x", **columns())
-    same = runs.find_or_add_run(session, spec_hash="a", code_hash="x", **columns())
-    other = runs.find_or_add_run(session, spec_hash="a", code_hash="y", **columns())
+    row = {"spec_hash": "a", **columns()}
+    (one,) = runs.find_or_add_runs(session, "x", [row])
+    next_one, same = runs.find_or_add_runs(session, "x", [row | {"spec_hash": "b"}, row])
+    (other,) = runs.find_or_add_runs(session, "y", [row])
     assert one is same
-    assert other.id != one.id
+    assert len({one.id, next_one.id, other.id}) == 3
     assert (one.state, one.n_failures) == (RunState.QUEUED, 0)
 
 
@@ -66,6 +67,30 @@ def test_progress_counts_running_runs_by_their_share(session, make_run, make_swe
     got = sweeps.progress(session, sweep.id)
     assert (got.n_runs, got.n_over, got.flops, got.flops_done) == (3, 1, 1800.0, 900.0)
     assert got.counts["finished"] == got.counts["running"] == got.counts["queued"] == 1
+
+
+def test_speeds_are_of_timed_runs_with_the_devices_of_their_last_attempt(
+    session, make_run, make_sweep
+):
+    sweep = make_sweep()
+    timed = {"state": RunState.FINISHED, "tok_s": 100.0}
+    small, large, twin = (make_run(i, n_params=n, **timed) for i, n in enumerate((10, 30, 30)))
+    untimed = make_run(3, n_params=90, state=RunState.FINISHED)
+    at_work = make_run(4, n_params=99, state=RunState.RUNNING, tok_s=1.0)
+    for run in (small, large, twin, untimed, at_work):
+        sweeps.link(session, sweep, run)
+    for number, n_devices in ((1, 8.0), (2, 2.0)):
+        session.add(
+            Attempt(
+                run_id=large.id, number=number, worker="w", n_devices=n_devices,
+                state=AttemptState.FINISHED,
+            )
+        )  # fmt: skip
+    session.flush()
+    assert runs.speeds(session, sweep.id) == [(30, 100.0, 2.0), (30, 100.0, 1.0), (10, 100.0, 1.0)]
+    assert runs.largest_finished(session, sweep.id) is untimed
+    assert runs.speeds(session, make_sweep().id) == []
+    assert runs.largest_finished(session, 9**9) is None
 
 
 def test_an_empty_sweep_has_no_progress(session, make_sweep):

@@ -13,9 +13,15 @@ from store.engine import reading, writing
 from store.models import Attempt, Run
 from store.runs import list_runs
 from store.states import RunKind, RunState
+from store.sweeps import get_sweep, link
 from sweeper import attempts, ingest, verbs
+from sweeper.executor import Need
 from sweeper.forecast import canonical, sha256
 from sweeper.launch import as_dict, launch
+from sweeper.resources import impossible
+from sweeper.settling import is_launched
+from sweeper.submit import add_runs
+from trainer.config import RunSpec
 
 COST = {
     name: {"value": 1.0, "low": 0.5, "high": 2.0}
@@ -217,6 +223,66 @@ def test_a_cancelled_launch_keeps_its_forecast_and_may_be_taken_up_again(
     again = launched(engine, settings, recommendation)
     assert (again["forecast_sha256"], again["state"]) == (made["forecast_sha256"], "queued")
     assert again["cancelled_at"] is None
+
+
+def test_cancelling_a_launch_leaves_the_run_to_a_sweep_that_wants_it_too(
+    engine, settings, recommend, ask
+):
+    made = launched(engine, settings, recommend())
+    sweep_id = ask(seeds=[7])
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        link(session, get_sweep(session, sweep_id), run)
+        verbs.cancel_launch(session, made["id"])
+        assert run.state is RunState.QUEUED
+        verbs.cancel_sweep(session, sweep_id)
+        assert run.state is RunState.CANCELLED
+
+
+def test_a_launch_refused_for_its_processes_may_be_launched_with_fewer(
+    engine, settings, recommend, ask
+):
+    recommendation, machine = recommend(), Need(n_cpus=1)
+    made = launched(engine, settings, recommendation, n_processes=2)
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        attempts.refuse(session, run, impossible(run, machine))
+        assert "launch it with n_processes 1 or fewer" in run.reason
+    again = launched(engine, settings, recommendation, n_processes=1)
+    assert (again["id"], again["state"]) == (made["id"], "queued")
+    with reading(engine) as session:
+        assert impossible(session.get_one(Run, made["run_id"]), machine) is None
+
+
+def test_a_sweep_leaves_a_launched_run_as_its_launch_wants_it(engine, settings, recommend):
+    made = launched(engine, settings, recommend(), n_cpus=4, n_processes=2)
+    with writing(engine) as session:
+        run = session.get_one(Run, made["run_id"])
+        asked = {"code": run.code_hash, "corpus": "other", "device": "cpu", "stack": True}
+        wanted = [(RunSpec.from_dict(run.spec), ())]
+        assert add_runs(session, wanted, **asked) == [run]
+        assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.FINAL, 4, 2)
+        verbs.cancel_launch(session, made["id"])
+        add_runs(session, wanted, **asked)
+        assert (run.kind, run.n_cpus, run.n_processes) == (RunKind.SWEEP, 1, None)
+        assert (run.corpus, run.device, run.stack) == ("other", "cpu", True)
+        run.state = RunState.RUNNING
+    launched(engine, settings, made["recommendation_id"])
+    with reading(engine) as session:
+        assert is_launched(session, session.get_one(Run, made["run_id"]))
+
+
+def test_a_launch_taken_up_again_while_its_run_is_killed_runs_again(engine, settings, recommend):
+    recommendation = recommend()
+    made = launched(engine, settings, recommendation)
+    with writing(engine) as session:
+        attempt = attempts.claim(session, session.get_one(Run, made["run_id"]), worker="w")
+        verbs.cancel_launch(session, made["id"])
+    launched(engine, settings, recommendation)
+    with writing(engine) as session:
+        attempts.cancelled(session, session.get_one(Attempt, attempt.id))
+        run = session.get_one(Run, made["run_id"])
+        assert (run.state, run.reason) == (RunState.QUEUED, "cancelled, then asked for again")
 
 
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from store.columns import now
 from store.engine import writing
@@ -18,7 +19,10 @@ def empty_url(tmp_path):
 
 
 def start_one(session, hours_ago, n_devices=1):
+    """By a sweep that was submitted a day before."""
     attempt = attempts.claim(session, startable(session)[0], worker="w", n_devices=n_devices)
+    for sweep in session.scalars(select(Sweep)):
+        sweep.created_at = now() - timedelta(hours=hours_ago + 24)
     attempt.started_at = now() - timedelta(hours=hours_ago)
     session.flush()
     return attempt
@@ -52,6 +56,21 @@ def test_a_sweep_within_its_limits_goes_on(engine, ask):
     with writing(engine) as session:
         start_one(session, hours_ago=1)
         assert limits.stop_what_is_over(session) == []
+
+
+def test_hours_that_a_shared_run_took_before_the_sweep_are_not_the_sweeps(engine, ask):
+    ask()
+    with writing(engine) as session:
+        ended, goes_on = start_one(session, hours_ago=9), start_one(session, hours_ago=9)
+        attempts.finish(session, ended, RunState.FINISHED, reason=None)
+        ended.ended_at = now() - timedelta(hours=8)
+    sweep_id = ask(limits={"hours": 5})
+    with writing(engine) as session:
+        assert limits.used_hours(session, sweep_id) == pytest.approx(0, abs=1e-3)
+        assert limits.stop_what_is_over(session) == []
+        get_sweep(session, sweep_id).created_at = now() - timedelta(hours=2)
+        assert limits.used_hours(session, sweep_id) == pytest.approx(2, rel=1e-3)
+        assert goes_on.ended_at is None
 
 
 def test_a_limit_is_used_up_when_it_is_reached():

@@ -40,10 +40,31 @@ def test_a_run_of_other_code_is_refused_and_says_why(ask, service, engine):
     assert "submit it again" in service.runs(sweep_id)[0].reason
 
 
+def test_a_run_of_code_that_changed_under_the_service_is_trained(ask, service):
+    service.dispatcher.starter.code = "0" * 64  # of the sources as they were when it started
+    sweep_id = ask(**ONE)
+    service.until(sweep_id, "finished")
+
+
 def test_a_run_for_a_gpu_that_is_not_there_is_refused(ask, service):
     sweep_id = ask(**ONE, device="cuda", priced_as="h100-sxm")
     service.until(sweep_id, "failed")
     assert "there is no GPU among the workers" in service.runs(sweep_id)[0].reason
+
+
+def test_submitted_again_for_any_device_it_is_trained(ask, service):
+    sweep_id = ask(**ONE, device="cuda", priced_as="h100-sxm")
+    service.until(sweep_id, "failed")
+    again = ask(**ONE, device="auto")
+    assert service.runs(again)[0].id == service.runs(sweep_id)[0].id
+    service.until(again, "finished")
+
+
+def test_a_corpus_whose_folder_was_renamed_is_found_by_its_new_name(ask, service, settings):
+    sweep_id = ask(**ONE)
+    (settings.corpora / "default").rename(settings.corpora / "renamed")
+    ask(**ONE, data="renamed")
+    assert service.runs(sweep_id)[0].corpus == "renamed"
 
 
 def test_what_could_not_be_started_is_tried_again_and_holds_no_core(ask, service, monkeypatch):

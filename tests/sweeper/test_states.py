@@ -118,6 +118,17 @@ def test_pause_lets_nothing_start_and_asks_the_running_to_wait(engine, ask):
         assert len(startable(session)) == 2
 
 
+def test_a_sweep_whose_last_run_ends_while_it_is_paused_is_finished(engine, ask):
+    sweep_id = ask(sizes=[1e4])
+    with writing(engine) as session:
+        attempt = claim_next(session)
+        verbs.pause_sweep(session, sweep_id)
+        attempts.finish(session, attempt, RunState.FINISHED, reason=None)
+        sweep = get_sweep(session, sweep_id)
+        assert sweep.state is SweepState.FINISHED
+        assert sweep.ended_at is not None
+
+
 def test_stop_drops_what_has_not_begun_and_lets_the_rest_finish(engine, ask):
     sweep_id = ask()
     with writing(engine) as session:
