@@ -15,6 +15,7 @@ from typing import Literal
 from fitting.errors import InputError
 from trainer.data import sources
 from trainer.data.manifest import Manifest, Shard, Split
+from trainer.data.request import check_request
 from trainer.data.shards import ShardWriter
 from trainer.data.sources import Document
 from trainer.data.split import held_out_groups, is_held_out
@@ -43,7 +44,7 @@ def prepare(
     """Write shards, manifest and tokenizer to `out`, all or nothing.
 
     Args:
-        out: the corpus's folder; an older corpus there is replaced at the end.
+        out: the corpus's folder: new, empty, or an older corpus, which is replaced at the end.
         inputs: files and folders; None reads the installed packages.
         vocab_size: of the BPE [tokens]; bytes have 256.
         max_bytes: stop at this much text; default 120 MB of the installed packages, else all.
@@ -54,7 +55,15 @@ def prepare(
     Raises:
         InputError: a value out of range, an unreadable input, or no text left for a split.
     """
-    _check(tokenizer, vocab_size, val_share, max_bytes, domains)
+    check_request(
+        out,
+        inputs,
+        tokenizer=tokenizer,
+        vocab_size=vocab_size,
+        max_bytes=max_bytes,
+        domains=domains,
+        val_share=val_share,
+    )
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -196,27 +205,6 @@ def _write(
 
 def _dtype(vocab_size: int) -> Literal["uint8", "uint16", "uint32"]:
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
-
-
-def _check(
-    kind: str, vocab_size: int, val_share: float, max_bytes: int | None, domains: Sequence[str]
-) -> None:
-    known = sorted(set(sources.DOMAINS.values()))
-    for name in domains:
-        if name not in known:
-            raise InputError(f"domains must be among {known}; got {name!r}", field="domains")
-    if kind not in ("bytes", "bpe"):
-        raise InputError(f"tokenizer must be 'bytes' or 'bpe'; got {kind!r}", field="tokenizer")
-    if kind == "bpe" and vocab_size < 257:
-        raise InputError(
-            f"vocab_size must be at least 257 for BPE (256 bytes and the end of a document); "
-            f"got {vocab_size}",
-            field="vocab_size",
-        )
-    if not 0 < val_share < 1:
-        raise InputError(f"val_share must lie in (0, 1); got {val_share}", field="val_share")
-    if max_bytes is not None and max_bytes < 1:
-        raise InputError(f"max_bytes must be positive; got {max_bytes}", field="max_bytes")
 
 
 def _check_splits(shards: Sequence[Shard]) -> None:

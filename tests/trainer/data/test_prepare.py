@@ -1,5 +1,6 @@
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,48 @@ def test_values_that_cannot_be_meant_are_refused(tmp_path, texts, changes, messa
     with pytest.raises(InputError, match=message):
         prepare(tmp_path / "corpus", [texts], **changes)
     assert not (tmp_path / "corpus").exists()
+
+
+def _here(tmp_path):
+    return {p.relative_to(tmp_path): p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("precious", r"out must be a new or empty folder, or one that holds .*precious is neither"),
+        ("precious/thesis.txt", r"out must be a new or empty folder, .*thesis.txt is neither"),
+        ("other", "out must be a new or empty folder, .*other is neither"),
+        ("texts", r"out must not be or contain the input .*texts, .* \(give another\)"),
+        ("", "out must not be or contain the input"),
+    ],
+)
+def test_only_a_corpus_is_replaced(tmp_path, texts, out, message):
+    for name, file in (("precious", "thesis.txt"), ("other", "manifest.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text('{"name": "another program\'s"}')
+    before = _here(tmp_path)
+    with pytest.raises(InputError, match=message) as refused:
+        prepare(tmp_path / out, [texts], val_share=0.3)
+    assert refused.value.field == "out"
+    assert _here(tmp_path) == before
+
+
+def test_the_working_folder_is_not_replaced(tmp_path, texts, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), Path("..")):
+        with pytest.raises(InputError, match="out must not be or contain the working folder"):
+            prepare(out, None)
+
+
+def test_an_empty_folder_and_an_altered_corpus_are_replaced(tmp_path, texts):
+    out = tmp_path / "corpus"
+    out.mkdir()
+    made = prepare(out, [texts], val_share=0.3)
+    manifest = out / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(made.shards[0].sha256, "0" * 64))
+    assert prepare(out, [texts], val_share=0.3).fingerprint == made.fingerprint
+    assert Manifest.load(out) is not None
 
 
 def test_inputs_that_do_not_exist_are_refused(tmp_path):
