@@ -47,7 +47,7 @@ def prepare(
         out: the corpus's folder: new, empty, or an older corpus, which is replaced at the end.
         inputs: files and folders; None reads the installed packages.
         vocab_size: of the BPE [tokens]; bytes have 256.
-        max_bytes: stop at this much text; default 120 MB of the installed packages, else all.
+        max_bytes: stop at this much text, both splits together; default 120 MB of the installed packages, else all.
         domains: keep only these domains of the installed packages.
         domain: the domain of `inputs` that do not name theirs.
         val_share: share of every domain's bytes that is held out.
@@ -99,9 +99,11 @@ def prepare(
 def _installed(
     domains: Sequence[str], limit: int, val_share: float, dropped: Counter[str]
 ) -> tuple[frozenset[str], Iterator[Item]]:
+    """Read twice: which packages are held out depends on what is taken of them all."""
     found = _select(sources.installed(domains), limit, dropped)
-    groups = held_out_groups(found, val_share)
-    return groups, _read(found, lambda d: d.group in groups, limit, dropped)
+    taken = [d for d, _ in _take(found, limit, dropped)]
+    groups = held_out_groups(taken, val_share)
+    return groups, (("val" if d.group in groups else "train", d, d.read()) for d in taken)
 
 
 def _given(
@@ -111,9 +113,18 @@ def _given(
     val_share: float,
     dropped: Counter[str],
 ) -> tuple[frozenset[str], Iterator[Item]]:
-    found = sources.given(inputs, domain)
-    limit = max_bytes or 1 << 62
-    return frozenset(), _read(found, lambda d: is_held_out(d, val_share), limit, dropped)
+    found = _take(sources.given(inputs, domain), max_bytes or 1 << 62, dropped)
+    return frozenset(), _split(found, val_share)
+
+
+def _split(found: Iterable[tuple[Document, bytes]], val_share: float) -> Iterator[Item]:
+    """A domain's first text is for training, whatever its rank: what is only held out is a loss
+    of something never trained on."""
+    trained: set[str] = set()
+    for d, text in found:
+        val = d.domain in trained and is_held_out(d, val_share)
+        trained.add(d.domain)
+        yield "val" if val else "train", d, text
 
 
 def _select(documents: Sequence[Document], limit: int, dropped: Counter[str]) -> list[Document]:
@@ -131,18 +142,14 @@ def _select(documents: Sequence[Document], limit: int, dropped: Counter[str]) ->
     return kept
 
 
-def _read(
-    documents: Iterable[Document],
-    held_out: Callable[[Document], bool],
-    limit: int,
-    dropped: Counter[str],
-) -> Iterator[Item]:
-    """Unique, readable texts with their split, until `limit` bytes of training text."""
+def _take(
+    documents: Iterable[Document], limit: int, dropped: Counter[str]
+) -> Iterator[tuple[Document, bytes]]:
+    """Unique, readable texts, until there are `limit` bytes."""
     seen: set[bytes] = set()
     n_bytes = 0
     for d in documents:
-        val = held_out(d)
-        if not val and n_bytes >= limit:
+        if n_bytes >= limit:
             dropped["beyond max_bytes"] += 1
             continue
         text = d.read()
@@ -151,8 +158,8 @@ def _read(
             dropped[reason] += 1
             continue
         seen.add(digest)
-        n_bytes += 0 if val else len(text)
-        yield "val" if val else "train", d, text
+        n_bytes += len(text)
+        yield d, text
 
 
 def _unfit(text: bytes, duplicate: bool) -> str:  # noqa: FBT001
