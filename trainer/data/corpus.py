@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainer.config import DataSpec
 from trainer.data.manifest import Manifest, Split
-from trainer.data.mixture import BLOCK, Mixture
+from trainer.data.mixture import Mixture
 from trainer.data.permute import permute
 from trainer.data.shards import open_tokens
 
@@ -101,11 +101,9 @@ class Corpus:
         """Distinct training tokens of a run of n_tokens, the last n_cooling of them cooling."""
         if self.mixture is None:
             return min(n_tokens, self._all.n_windows * self.context)
-        share = dict.fromkeys(self.train, 0.0)
-        parts = [(self.mixture, n_tokens - n_cooling), (self.cool or self.mixture, n_cooling)]
-        for mixture, n in parts:
-            for d, c in zip(mixture.domains, mixture.counts, strict=True):
-                share[d] += n * c / BLOCK
+        trunk = self.mixture.tokens(n_tokens - n_cooling)
+        end = (self.cool or self.mixture).tokens(n_cooling)
+        share = {d: trunk.get(d, 0) + end.get(d, 0) for d in self.train}
         return sum(min(round(n), self.train[d].n_windows * self.context) for d, n in share.items())
 
     def held_out(self, n_tokens: int) -> Iterator[tuple[str, Windows]]:

@@ -53,6 +53,10 @@ class Mixture:
         starts = ends - np.array(self.counts)
         return domain, block * np.array(self.counts)[domain] + slot - starts[domain]
 
+    def tokens(self, n_tokens: int) -> dict[str, float]:
+        """Of each domain, out of n_tokens."""
+        return {d: n_tokens * c / BLOCK for d, c in zip(self.domains, self.counts, strict=True)}
+
     def n_used(self, n_samples: int) -> dict[str, int]:
         """Samples of each domain that may have been used after n_samples (block rounded up)."""
         n_blocks = -(-n_samples // BLOCK)
