@@ -11,7 +11,7 @@ from trainer.data.prepare import prepare
 from trainer.data.shards import verify
 from trainer.data.sources import Document, installed
 from trainer.data.split import held_out_groups
-from trainer.data.tokenize import Bytes, load_tokenizer
+from trainer.data.tokenize import Bpe, Bytes, load_tokenizer
 
 
 @pytest.fixture
@@ -114,6 +114,16 @@ def test_bpe_is_shorter_than_bytes_and_decodes_back(tmp_path, texts):
     (ids,) = tokenizer.encode([text.encode()])
     assert ids[-1] == 0
     assert tokenizer.decode(ids[:-1].tolist()) == text
+
+
+def test_the_end_spelled_in_a_text_is_text(tmp_path):
+    trained = Bpe.train(["a page about <|end|> and others "] * 50, 300)
+    trained.save(tmp_path)
+    for tokenizer in (trained, load_tokenizer(tmp_path, "bpe")):
+        (ids,) = tokenizer.encode([b"a<|end|>b"])
+        assert ids.tolist().count(0) == 1
+        assert ids[-1] == 0
+        assert tokenizer.decode(ids[:-1].tolist()) == "a<|end|>b"
 
 
 def test_bytes_decode_back():
