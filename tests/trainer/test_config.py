@@ -153,3 +153,15 @@ def test_a_chain_has_no_end_phase(make_spec):
         make_spec(
             schedule=ScheduleSpec(scheme="wsd-s"), data={"cooldown_mixture": (("docs", 1.0),)}
         )
+
+
+def test_the_command_refuses_a_folder_that_is_a_file_or_holds_a_damaged_result(
+    make_spec, corpus_dir, tmp_path, capsys
+):
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(make_spec().to_dict()))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "result.json").write_text('{"status": "fin')
+    for out, said in (("spec.yaml", "is a file"), ("run", "result.json is not a run's result")):
+        args = ["--data", str(corpus_dir), "--out", str(tmp_path / out)]
+        assert main([str(tmp_path / "spec.yaml"), *args]) == 2
+        assert said in capsys.readouterr().err
