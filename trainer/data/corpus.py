@@ -5,7 +5,6 @@ depends on (seed, step) only: not on the world size, the worker, or where a run 
 """
 
 import functools
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from trainer.config import DataSpec
 from trainer.data.manifest import Manifest, Split
 from trainer.data.mixture import Mixture
-from trainer.data.permute import permute
+from trainer.data.permute import key_of, permute
 from trainer.data.shards import open_tokens
 
 Windows = npt.NDArray[np.int64]  # (B, T + 1)
@@ -130,13 +129,12 @@ def _shuffled(
     sample: npt.NDArray[np.int64], n: int, seed: int, domain: str = ""
 ) -> npt.NDArray[np.int64]:
     """Sample number → window: another permutation of all n windows in every epoch and domain."""
-    key = (seed << 20) + (zlib.crc32(domain.encode()) << 64 if domain else 0)
     epoch, index = np.divmod(sample, n)
     chunk, within = np.divmod(index, CHUNK)
     out = np.empty_like(sample)
     for e, c in {*zip(epoch.tolist(), chunk.tolist(), strict=True)}:
         mine = (epoch == e) & (chunk == c)
-        out[mine] = _chunk(c, n, key + e)[within[mine]]
+        out[mine] = _chunk(c, n, key_of("epoch", seed, e, domain))[within[mine]]
     return out
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.permute import permute
+from trainer.data.permute import key_of, permute
 
 BLOCK = 1024
 Ints = npt.NDArray[np.int64]
@@ -39,13 +39,13 @@ class Mixture:
         counts[rest] += 1
         return cls(domains=tuple(weights), counts=tuple(int(c) for c in counts))
 
-    def deal(self, sample: Ints, key: int) -> tuple[Ints, Ints]:
+    def deal(self, sample: Ints, seed: int) -> tuple[Ints, Ints]:
         """Domain number and number within the domain of each sample, both (R,)."""
         block, slot = np.divmod(sample, BLOCK)
         slot = np.concatenate(
             [
-                permute(slot[block == b], BLOCK, key * 31 + int(b)).astype(np.int64)
-                for b in np.unique(block)
+                permute(slot[block == b], BLOCK, key_of("block", seed, b)).astype(np.int64)
+                for b in np.unique(block).tolist()
             ]
         )  # samples of a batch are consecutive, so blocks are in order
         ends = np.cumsum(self.counts)
