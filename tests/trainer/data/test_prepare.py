@@ -206,6 +206,35 @@ def test_a_record_without_text_is_refused(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "caf\xe9"}\n', "inputs must be UTF-8; .*a.jsonl is not: .*0xe9"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "must be Unicode text; .*a.jsonl record 0: surrog"),
+        ("a.jsonl.gz", b"no gzip", "inputs must be readable; .*a.jsonl.gz is not: Not a gzipped"),
+        ("a.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], "readable; .*a.jsonl.gz is not: Compressed"),
+        ("a.jsonl.zst", b"no zstd", "inputs must be readable; .*a.jsonl.zst is not: zstd"),
+        ("a.parquet", b"no parquet", "inputs must be readable; .*a.parquet is not: .*[Pp]arquet"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as refused:
+        prepare(tmp_path / "corpus", [tmp_path / name])
+    assert refused.value.field == "inputs"
+
+
+def test_a_domain_may_have_any_name_and_there_may_be_many(tmp_path):
+    domains = ["cc/2024", "cc_2024", "../up", "a b", "x" * 300, *map(str, range(1100))]
+    rows = [{"text": f"{i} in {d}", "source": d} for d in domains for i in range(2)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    manifest = prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"], val_share=0.3)
+    assert set(manifest.domains) == set(domains)
+    assert all(Path(s.file).name == s.file for s in manifest.shards)
+    assert len({s.file for s in manifest.shards}) == len(manifest.shards)
+    verify(tmp_path / "corpus", manifest)
+
+
 def test_no_text_for_a_split_is_refused(tmp_path, texts):
     with pytest.raises(InputError, match="no text is left for the val split"):
         prepare(tmp_path / "corpus", [texts / "1.txt"], val_share=1e-9)
