@@ -235,6 +235,15 @@ def test_a_domain_may_have_any_name_and_there_may_be_many(tmp_path):
     verify(tmp_path / "corpus", manifest)
 
 
+def test_the_split_does_not_depend_on_how_a_path_is_spelled(tmp_path, texts, monkeypatch):
+    (texts / "deep").mkdir()
+    (texts / "0.txt").rename(texts / "deep" / "0.txt")
+    monkeypatch.chdir(texts)
+    inputs = [texts, Path("../texts"), Path(), texts / "deep" / ".."]
+    found = [prepare(tmp_path / str(i), [p], val_share=0.3) for i, p in enumerate(inputs)]
+    assert len({m.fingerprint for m in found}) == 1
+
+
 def test_no_text_for_a_split_is_refused(tmp_path, texts):
     with pytest.raises(InputError, match="no text is left for the val split"):
         prepare(tmp_path / "corpus", [texts / "1.txt"], val_share=1e-9)
