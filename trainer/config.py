@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from fitting.costs.architecture import Architecture
 from fitting.costs.flops import train_flops
-from trainer.values import build, in_range, one_of, positive
+from trainer.values import N_SEEDS, build, in_range, one_of, positive
 
 Documents = Literal["packed", "masked"]
 Scheme = Literal["branch", "wsd-s"]
@@ -125,7 +125,7 @@ class RunSpec:
             )
         one_of(self, "", "precision", ("auto", "fp32", "bf16"))
         positive(self, "", "eval_tokens")
-        in_range(self, "", 2**64, "seed")  # what torch takes
+        in_range(self, "", N_SEEDS, "seed")
         if self.schedule.scheme == "wsd-s":
             self._check_chain()
 

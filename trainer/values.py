@@ -8,7 +8,10 @@ import math
 import typing
 from typing import Any, TypeVar
 
+from fitting.errors import InputError
+
 _T = TypeVar("_T")
+N_SEEDS = 2**64  # torch takes so many
 
 
 def build(cls: type[_T], d: Any, *, path: str) -> _T:
@@ -91,6 +94,12 @@ def one_of(config: object, path: str, name: str, known: tuple[str, ...]) -> None
         *first, last = map(repr, known)
         listed = f"{', '.join(first)} or {last}" if first else last
         raise ValueError(f"{_at(path, name)} must be {listed}; got {value!r}")
+
+
+def check_seed(seed: int) -> None:
+    """Of a command. Raises InputError."""
+    if not 0 <= seed < N_SEEDS:
+        raise InputError(f"seed must lie in [0, {N_SEEDS}); got {seed}", field="seed")
 
 
 def _at(path: str, name: str) -> str:

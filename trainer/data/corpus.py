@@ -105,13 +105,19 @@ class Corpus:
         share = {d: trunk.get(d, 0) + end.get(d, 0) for d in self.train}
         return sum(min(round(n), self.train[d].n_windows * self.context) for d, n in share.items())
 
+    def n_held_out(self, n_tokens: int) -> dict[str, int]:
+        """Validation windows of each domain that its weight asks for; it may have fewer."""
+        total = sum(self.weights.values())
+        return {
+            d: max(1, round(n_tokens / self.context * weight / total))
+            for d, weight in self.weights.items()
+        }
+
     def held_out(self, n_tokens: int) -> Iterator[tuple[str, Windows]]:
         """The fixed validation windows: per domain, evenly spaced, in proportion to weights."""
-        total = sum(self.weights.values())
-        for domain, weight in self.weights.items():
+        for domain, wanted in self.n_held_out(n_tokens).items():
             tokens = self.val[domain]
-            wanted = round(n_tokens / self.context * weight / total)
-            n = min(max(1, wanted), tokens.n_windows)
+            n = min(wanted, tokens.n_windows)
             if n:
                 yield domain, tokens.take(np.linspace(0, tokens.n_windows - 1, n).astype(np.int64))
 
