@@ -64,6 +64,7 @@ def prepare(
         domains=domains,
         val_share=val_share,
     )
+    out = out.resolve()  # where a link leads: the link itself cannot be replaced by a folder
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

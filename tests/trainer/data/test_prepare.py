@@ -188,8 +188,10 @@ def test_an_empty_folder_and_an_altered_corpus_are_replaced(tmp_path, texts):
     made = prepare(out, [texts], val_share=0.3)
     manifest = out / "manifest.json"
     manifest.write_text(manifest.read_text().replace(made.shards[0].sha256, "0" * 64))
-    assert prepare(out, [texts], val_share=0.3).fingerprint == made.fingerprint
-    assert Manifest.load(out) is not None
+    (tmp_path / "link").symlink_to(out)
+    for path in (out, tmp_path / "link"):
+        assert prepare(path, [texts], val_share=0.3).fingerprint == made.fingerprint
+        assert Manifest.load(out).fingerprint == made.fingerprint
 
 
 def test_inputs_that_do_not_exist_are_refused(tmp_path):
