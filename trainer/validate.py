@@ -47,16 +47,17 @@ def _check_mixture(spec: RunSpec, manifest: Manifest) -> None:
                     field=f"data.{field}",
                 )
         if mixture:
-            _dealt(dict(mixture), field)
+            _check_weights(dict(mixture), field, "give them more, or leave them out")
     if spec.data.cooldown_mixture and not spec.data.mixture:
-        _dealt(mixture_weights(manifest, ()), "mixture")
+        remedy = "with data.cooldown_mixture, give a data.mixture that leaves them out"
+        _check_weights(mixture_weights(manifest, ()), "mixture", remedy)
 
 
-def _dealt(weights: Mapping[str, float], field: str) -> Mixture:
+def _check_weights(weights: Mapping[str, float], field: str, remedy: str) -> None:
     try:
-        return Mixture.of(weights)
+        Mixture.of(weights)
     except ValueError as e:
-        raise InputError(f"data.{field}: {e}", field=f"data.{field}") from e
+        raise InputError(f"data.{field}: {e} ({remedy})", field=f"data.{field}") from e
 
 
 def _check_windows(spec: RunSpec, manifest: Manifest) -> None:

@@ -97,7 +97,11 @@ def uneven(tmp_path):
 @pytest.mark.parametrize(
     ("mixtures", "field", "message"),
     [
-        (((), (("big", 1.0),)), "data.mixture", r"at least 1/1024 of the whole; \['tiny'\]"),
+        (
+            ((), (("big", 1.0),)),
+            "data.mixture",
+            r"at least 1/1024 of the whole; \['tiny'\] are below \(with data",
+        ),
         (
             ((("big", 0.5), ("tiny", 0.5)), ()),
             "model.context",
