@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the result as JSON. Exit code 0 finished, 1 diverged or stopped, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
+        _check_out(args.out)
         if len(args.spec) > 1:
             return _all_of(args)
         result = run_job(
@@ -45,14 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if result.status == "finished" else 1
 
 
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out must be a folder; {out} is a file", field="out")
+
+
 def _all_of(args: argparse.Namespace) -> int:
-    for name in ("parts", "graph"):
-        if getattr(args, name):
-            raise InputError(
-                f"--{name} is for one run; got {len(args.spec)} specs (leave it out, or start "
-                "them one by one)",
-                field=name,
-            )
+    _check_several(args)
     orders = [Order(folder=args.out / path.stem, spec=read_spec(path)) for path in args.spec]
     results = run_jobs(
         orders,
@@ -63,6 +63,31 @@ def _all_of(args: argparse.Namespace) -> int:
     )
     sys.stdout.write(json.dumps([r.to_dict() for r in results], indent=2) + "\n")
     return 0 if all(r.status == "finished" for r in results) else 1
+
+
+def _check_several(args: argparse.Namespace) -> None:
+    for name in ("parts", "graph"):
+        if getattr(args, name):
+            raise InputError(
+                f"--{name} is for one run; got {len(args.spec)} specs (leave it out, or start "
+                "them one by one)",
+                field=name,
+            )
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if n_processes > 1:
+        raise InputError(
+            f"several specs are trained by one process; got {len(args.spec)} specs and WORLD_SIZE "
+            f"{n_processes} (start without torchrun, or one spec at a time)",
+            field="spec",
+        )
+    stems = [path.stem for path in args.spec]
+    twice = [path for path in args.spec if stems.count(path.stem) > 1]
+    if twice:
+        raise InputError(
+            f"specs must differ in their files' names, which name their folders; got "
+            f"{' and '.join(map(str, twice))} (rename one)",
+            field="spec",
+        )
 
 
 def read_spec(path: Path) -> RunSpec:

@@ -21,7 +21,7 @@ from fitting.errors import InputError
 from trainer.config import RunSpec
 from trainer.world import World
 
-FORMAT = 1
+FORMAT = 2  # 1: before the data came in today's order; a run of that begins anew
 FOLDER = "checkpoints"  # within a run's
 KEEP = 2
 STATE, SHARDS, MANIFEST = "state.safetensors", "shards", "manifest.json"
@@ -58,7 +58,9 @@ def save(folder: Path, tensors: Tensors, meta: dict[str, Any], world: World | No
     hashes = _write(part, tensors, world)
     if world.first:
         _publish(part, folder / name, {"format": FORMAT, **hashes, **meta})
-        for old in _found(folder)[:-KEEP]:
+        # A later one is of no use, or this run would have gone on from it.
+        later = [p for p in _found(folder) if p.name > name]
+        for old in (*later, *_found(folder)[: -KEEP - len(later)]):
             shutil.rmtree(old, ignore_errors=True)
     return folder / name
 

@@ -4,18 +4,17 @@ A `RunSpec` holds everything that decides a run's outcome and nothing that does 
 `fingerprint()` is the run's identity, and the same spec is never trained twice.
 """
 
-import dataclasses
 import hashlib
 import itertools
 import json
-import typing
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from fitting.costs.architecture import Architecture
 from fitting.costs.flops import train_flops
+from trainer.values import N_SEEDS, build, in_range, one_of, positive
 
-_T = TypeVar("_T")
 Documents = Literal["packed", "masked"]
 Scheme = Literal["branch", "wsd-s"]
 Transfer = Literal["completep", "none"]
@@ -40,7 +39,11 @@ class OptimizerSpec:
     base_depth: int = 4
 
     def __post_init__(self) -> None:
-        _positive(self, "optimizer", "lr", "eps", "clip_norm", "base_width", "base_depth")
+        one_of(self, "optimizer", "name", ("adamw",))
+        one_of(self, "optimizer", "transfer", ("completep", "none"))
+        positive(self, "optimizer", "lr", "eps", "clip_norm", "base_width", "base_depth")
+        in_range(self, "optimizer", 1, "beta1", "beta2")
+        in_range(self, "optimizer", math.inf, "weight_decay", "z_loss")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +62,8 @@ class ScheduleSpec:
     scheme: Scheme = "branch"
 
     def __post_init__(self) -> None:
-        _one_of(self, "schedule", "cooldown", ("1-sqrt", "linear"))
-        _one_of(self, "schedule", "scheme", ("branch", "wsd-s"))
+        one_of(self, "schedule", "cooldown", ("1-sqrt", "linear"))
+        one_of(self, "schedule", "scheme", ("branch", "wsd-s"))
         for name in ("warmup_share", "cooldown_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(
@@ -80,11 +83,14 @@ class DataSpec:
     documents: Documents = "packed"
 
     def __post_init__(self) -> None:
-        _positive(self, "data", "max_epochs")
-        _one_of(self, "data", "documents", ("packed", "masked"))
+        positive(self, "data", "max_epochs")
+        one_of(self, "data", "documents", ("packed", "masked"))
         for name in ("mixture", "cooldown_mixture"):
-            if any(weight <= 0 for _, weight in getattr(self, name)):
-                raise ValueError(f"data.{name} weights must be positive; got {getattr(self, name)}")
+            mixture = getattr(self, name)
+            if not all(0 < weight < math.inf for _, weight in mixture):
+                raise ValueError(f"data.{name} weights must be positive and finite; got {mixture}")
+            if len(dict(mixture)) < len(mixture):
+                raise ValueError(f"data.{name} must name each domain once; got {mixture}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +123,9 @@ class RunSpec:
                 f"horizons must be multiples of batch_tokens={self.batch_tokens} and at least 10 "
                 f"steps long; got {short}"
             )
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision must be 'auto', 'fp32' or 'bf16'; got {self.precision!r}")
+        one_of(self, "", "precision", ("auto", "fp32", "bf16"))
+        positive(self, "", "eval_tokens")
+        in_range(self, "", N_SEEDS, "seed")
         if self.schedule.scheme == "wsd-s":
             self._check_chain()
 
@@ -185,63 +192,3 @@ class RunSpec:
     def from_dict(cls, d: dict[str, Any]) -> Self:
         """Raises ValueError: unknown key, missing key, or a value out of range, by its path."""
         return build(cls, d, path="run")
-
-
-def build(cls: type[_T], d: Any, *, path: str) -> _T:
-    """A frozen config from plain JSON values; nested configs and tuples too.
-
-    Raises:
-        ValueError: not an object, an unknown key, or a missing one; names the path.
-    """
-    if not isinstance(d, dict):
-        raise ValueError(f"{path} must be an object; got {type(d).__name__}")  # noqa: TRY004
-    hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(d) - set(known))
-    if unknown:
-        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known keys are {sorted(known)}")
-    missing = [
-        n
-        for n, f in known.items()
-        if n not in d
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ValueError(f"{path}: missing key {missing[0]!r}")
-    return cls(**{k: _plain(hints[k], v, path=f"{path}.{k}") for k, v in d.items()})
-
-
-def _plain(hint: Any, value: Any, *, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return build(hint, value, path=path)  # type: ignore[arg-type]
-    if isinstance(value, list):
-        return tuple(_plain(None, v, path=path) for v in value)
-    if hint is float:
-        return _number(value, path)
-    if hint in (int, str, bool) and type(value) is not hint:
-        raise ValueError(f"{path} must be {hint.__name__}; got {value!r}")
-    return value
-
-
-def _number(value: Any, path: str) -> float:
-    """YAML reads 1e-2 as text and 1 as an integer; both are meant as numbers."""
-    try:
-        return float(value) if not isinstance(value, bool) else float("nan")
-    except (TypeError, ValueError) as e:
-        raise ValueError(f"{path} must be a number; got {value!r}") from e
-
-
-def _positive(config: object, path: str, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not value > 0:
-            raise ValueError(f"{path}.{name} must be positive; got {value}")
-
-
-def _one_of(config: object, path: str, name: str, known: tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in known:
-        raise ValueError(
-            f"{path}.{name} must be {' or '.join(repr(k) for k in known)}; got {value!r}"
-        )

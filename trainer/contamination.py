@@ -25,6 +25,7 @@ from torch import Tensor
 from fitting.errors import InputError
 from trainer.data.records import READERS, read_records, suffix_of
 from trainer.models.lm import LM
+from trainer.values import check_seed
 from trainer.weights import open_run
 
 N_DRAWS = 100_000  # the smallest p-value is one in this
@@ -132,13 +133,18 @@ def read_examples(path: Path) -> list[str]:
         raise InputError(f"examples must be a file; got {path}", field="examples")
     if suffix_of(path) in READERS:
         return [r.text for r in read_records(path)]
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as e:
+        raise InputError(f"examples must be UTF-8; {path} is not: {e}", field="examples") from e
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the finding as JSON. Exit code 0 whatever it is, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
+        check_seed(args.seed)
         model, tokenizer = open_run(args.run, args.data)
         texts = [t.encode() + b"\n" for t in read_examples(args.examples)]
         found = check_order(

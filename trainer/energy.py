@@ -97,6 +97,8 @@ def _rapl(powercap: Path) -> Meter | None:
             continue
         path = zone / "energy_uj"
         try:
+            if not (zone / "name").read_text().startswith("package"):
+                continue  # `psys` of a laptop: the whole platform, the packages in it
             wrap = int((zone / "max_energy_range_uj").read_text()) / 1e6
             counters[_file_joules(path)] = wrap
             _file_joules(path)()

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ EVAL_WINDOWS = 64  # at once
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    loss: float  # nats/token, mean over windows
+    loss: float  # nats/token, mean over windows, which are as many of a domain as its weight asks
     loss_se: float  # of that mean, over windows; common to all runs that share the windows
     bits_per_byte: float
     by_domain: dict[str, float]  # nats/token
@@ -50,8 +50,12 @@ class Evaluation:
 
 
 def evaluate(model: LM, corpus: Corpus, execution: Execution, *, n_tokens: int) -> Evaluation:
-    """Mean cross-entropy over the corpus's fixed windows, about n_tokens of them."""
-    return _summary(corpus, _losses(model, corpus, execution, n_tokens))
+    """Mean cross-entropy over the corpus's fixed windows, about n_tokens of them.
+
+    Where a domain's held-out text is too short for its weight, the domains' means are weighted.
+    """
+    parts = _losses(model, corpus, execution, n_tokens)
+    return _whole(corpus, parts, n_tokens)
 
 
 def evaluate_domains(
@@ -60,7 +64,7 @@ def evaluate_domains(
     """The same, and each domain by itself; the whole is called "all"."""
     parts = _losses(model, corpus, execution, n_tokens)
     alone = {d: _summary(corpus, {d: part}) for d, part in parts.items()}
-    return {"all": _summary(corpus, parts), **alone}
+    return {"all": _whole(corpus, parts, n_tokens), **alone}
 
 
 @torch.no_grad()
@@ -70,6 +74,28 @@ def _losses(model: LM, corpus: Corpus, execution: Execution, n_tokens: int) -> d
         domain: torch.cat(list(_window_losses(model, torch.from_numpy(windows), execution)))
         for domain, windows in corpus.held_out(n_tokens)
     }
+
+
+def _whole(corpus: Corpus, parts: dict[str, Tensor], n_tokens: int) -> Evaluation:
+    wanted = corpus.n_held_out(n_tokens)
+    plain = _summary(corpus, parts)
+    if len(parts) == 1 or all(len(part) == wanted[d] for d, part in parts.items()):
+        return plain
+    total = sum(corpus.weights[d] for d in parts)
+    weights = {d: corpus.weights[d] / total for d in parts}
+    spread = torch.cat(list(parts.values())).double().std().item()  # of a domain of one window
+    variance = {
+        d: (part.double().std().item() if len(part) > 1 else spread) ** 2 / len(part)
+        for d, part in parts.items()
+    }
+    loss = sum(w * plain.by_domain[d] for d, w in weights.items())
+    n_bytes = sum(w * corpus.manifest.bytes_per_token("val", d) for d, w in weights.items())
+    return replace(
+        plain,
+        loss=loss,
+        loss_se=math.sqrt(sum(w**2 * variance[d] for d, w in weights.items())),
+        bits_per_byte=loss / math.log(2) / n_bytes,
+    )
 
 
 def _summary(corpus: Corpus, parts: dict[str, Tensor]) -> Evaluation:
@@ -122,7 +148,15 @@ def _evaluate_run(
         _check_tokenizer(folder, manifest)
     data = spec.data if own else DataSpec(fingerprint=manifest.fingerprint)
     corpus = Corpus(data_dir, data, context=spec.model.context)
-    execution = Execution(device=device, precision="fp32", compiled=False)
+    if not any(tokens.n_windows for tokens in corpus.val.values()):
+        raise InputError(
+            f"data must hold out more tokens than the model's context, {spec.model.context}, in one "
+            f"piece; {data_dir} holds out {manifest.n_tokens('val')} (give another corpus)",
+            field="data",
+        )
+    result = Result.load(folder)
+    in_bf16 = result is not None and result.precision == "bf16"
+    execution = Execution(device=device, precision="bf16" if in_bf16 else "fp32", compiled=False)
     return evaluate_domains(model, corpus, execution, n_tokens=n_tokens or spec.eval_tokens)
 
 

@@ -4,9 +4,12 @@ Whoever executes jobs reads `result.json`, `progress.jsonl` and `measurements.js
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from fitting.errors import InputError
 
 Status = Literal["finished", "diverged", "oom", "stopped"]
 RESULT, PROGRESS, MEASUREMENTS = "result.json", "progress.jsonl", "measurements.jsonl"
@@ -51,11 +54,19 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
+        """None where there is none. Raises InputError for a damaged one."""
         path = folder / RESULT
         if not path.is_file():
             return None
-        d = json.loads(path.read_text())
-        return cls(**{**d, "measurements": tuple(d["measurements"])})
+        try:
+            d = json.loads(path.read_text())
+            return cls(**{**d, "measurements": tuple(d["measurements"])})
+        except (KeyError, TypeError, ValueError) as e:
+            raise InputError(
+                f"{path} is not a run's result: {e} (delete it; the run goes on from its "
+                f"checkpoint)",
+                field="out",
+            ) from e
 
 
 class Journal:
@@ -68,8 +79,8 @@ class Journal:
         for name in (PROGRESS, MEASUREMENTS) if active else ():
             path = folder / name
             path.touch()
-            with path.open("r+b") as stream:
-                stream.truncate((lengths or {}).get(name, 0))
+            kept = path.read_bytes()[: (lengths or {}).get(name, 0)]
+            os.truncate(path, kept.rfind(b"\n") + 1)  # whole lines, of what there still is
 
     def append(self, name: str, record: dict[str, Any]) -> None:
         if self.active:
@@ -77,8 +88,13 @@ class Journal:
                 stream.write(json.dumps(record, allow_nan=False) + "\n")
 
     def lengths(self) -> dict[str, int]:
-        names = (PROGRESS, MEASUREMENTS) if self.active else ()
-        return {n: (self.folder / n).stat().st_size for n in names}
+        """Flushed to disk first: a checkpoint that is there after a crash finds so much journal."""
+        out = {}
+        for name in (PROGRESS, MEASUREMENTS) if self.active else ():
+            with (self.folder / name).open("rb") as stream:
+                os.fsync(stream.fileno())
+                out[name] = os.fstat(stream.fileno()).st_size
+        return out
 
 
 def read_lines(folder: Path, name: str = PROGRESS) -> list[dict[str, Any]]:

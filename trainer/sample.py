@@ -4,6 +4,7 @@ Every token is recomputed from the last context: enough to look at a model, not 
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,10 @@ import torch
 
 from fitting.errors import InputError
 from trainer.models.lm import LM
+from trainer.values import check_seed
 from trainer.weights import open_run
+
+COLDEST = 1e-6  # below, logits divided by it overflow
 
 
 @torch.no_grad()
@@ -46,8 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _continue(args: argparse.Namespace) -> str:
     if args.tokens < 1:
         raise InputError(f"tokens must be at least 1; got {args.tokens}", field="tokens")
-    if args.temperature < 0:
-        raise InputError(f"temperature must be >= 0; got {args.temperature}", field="temperature")
+    if args.temperature != 0 and not COLDEST <= args.temperature < math.inf:
+        raise InputError(
+            f"temperature must be 0 (the likeliest) or at least {COLDEST:g} and finite; got "
+            f"{args.temperature}",
+            field="temperature",
+        )
+    check_seed(args.seed)
     model, tokenizer = open_run(args.run, args.data)
     prompt = tokenizer.encode([args.prompt.encode()])[0][:-1].tolist()  # without the end
     ids = sample(model, prompt, n_tokens=args.tokens, temperature=args.temperature, seed=args.seed)

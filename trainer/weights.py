@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,7 +30,7 @@ def load_model(folder: Path, *, device: str = "cpu") -> tuple[LM, RunSpec]:
     """The model and the spec it was trained by.
 
     Raises:
-        InputError: the run has not reached its last horizon.
+        InputError: the run has not reached its last horizon, or the file is damaged.
     """
     path = folder / FILE
     if not path.is_file():
@@ -39,9 +39,15 @@ def load_model(folder: Path, *, device: str = "cpu") -> tuple[LM, RunSpec]:
             f"(train it to the end)",
             field="run",
         )
-    with safe_open(path, framework="pt") as f:
-        spec = RunSpec.from_dict(json.loads(f.metadata()["spec"]))
-        weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, framework="pt") as f:
+            spec = RunSpec.from_dict(json.loads(f.metadata()["spec"]))
+            weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as e:
+        raise InputError(
+            f"{path} is not a model that was trained here: {e} (train it again in another folder)",
+            field="run",
+        ) from e
     model = build(spec.model, spec.optimizer, seed=spec.seed, documents=spec.data.documents)
     with torch.no_grad():
         for name, p in model.named_parameters():

@@ -1,3 +1,5 @@
+from math import inf, nan
+
 import pytest
 import yaml
 
@@ -40,6 +42,42 @@ def test_numbers_as_yaml_reads_them_are_numbers(make_spec, tmp_path):
             "data.documents must be 'packed' or 'masked'; got 'mixed'",
         ),
         (("schedule", "cooldown"), "cube", "schedule.cooldown must be '1-sqrt' or 'linear'; got"),
+        (
+            ("optimizer", "transfer"),
+            "completeP",
+            "optimizer.transfer must be 'completep' or 'none'; got 'completeP'",
+        ),
+        (("optimizer", "transfer"), None, "optimizer.transfer must be .*; got None"),
+        (("optimizer", "name"), "sgd", "optimizer.name must be 'adamw'; got 'sgd'"),
+        (
+            ("optimizer", "weight_decay"),
+            -0.1,
+            r"optimizer.weight_decay must lie in \[0, inf\); got -0.1",
+        ),
+        (("optimizer", "z_loss"), nan, r"optimizer.z_loss must lie in \[0, inf\); got nan"),
+        (("optimizer", "beta2"), 1.0, r"optimizer.beta2 must lie in \[0, 1\); got 1.0"),
+        (("optimizer", "lr"), inf, "optimizer.lr must be positive and finite; got inf"),
+        (("eval_tokens",), -5, "eval_tokens must be positive; got -5"),
+        (
+            ("seed",),
+            2**64,
+            r"seed must lie in \[0, 18446744073709551616\); got 18446744073709551616",
+        ),
+        (("seed",), -1, r"seed must lie in .*; got -1"),
+        (("data", "max_epochs"), "inf", "data.max_epochs must be positive and finite; got inf"),
+        (
+            ("data", "mixture"),
+            [["docs", nan]],
+            "data.mixture weights must be positive and finite; got .*nan",
+        ),
+        (
+            ("data", "mixture"),
+            [["docs", 0.9], ["python", 0.05], ["docs", 0.05]],
+            "data.mixture must name each domain once; got",
+        ),
+        (("data", "mixture"), {"docs": 1.0}, "run.data.mixture must be a list; got"),
+        (("data", "mixture"), [["docs"]], r"run.data.mixture\[0\] must hold 2 values; got"),
+        (("horizons",), [1280.5], r"run.horizons\[0\] must be int; got 1280.5"),
         (("precision",), "fp8", "precision must be 'auto', 'fp32' or 'bf16'; got 'fp8'"),
     ],
 )
@@ -51,6 +89,14 @@ def test_a_value_that_cannot_be_meant_is_refused_by_its_path(make_spec, path, va
     inner[path[-1]] = value
     with pytest.raises(ValueError, match=message):
         RunSpec.from_dict(d)
+
+
+def test_a_count_written_as_a_float_is_the_same_run(make_spec):
+    spec, d = make_spec(data={"mixture": (("docs", 0.5), ("python", 0.5))}), make_spec().to_dict()
+    d["horizons"] = [float(h) for h in d["horizons"]]
+    d["batch_tokens"] = float(d["batch_tokens"])
+    d["data"]["mixture"] = [["docs", "0.5"], ["python", 5e-1]]
+    assert RunSpec.from_dict(d).fingerprint() == spec.fingerprint()
 
 
 def test_the_command_refuses_a_file_that_is_no_spec(tmp_path, capsys):
@@ -107,3 +153,15 @@ def test_a_chain_has_no_end_phase(make_spec):
         make_spec(
             schedule=ScheduleSpec(scheme="wsd-s"), data={"cooldown_mixture": (("docs", 1.0),)}
         )
+
+
+def test_the_command_refuses_a_folder_that_is_a_file_or_holds_a_damaged_result(
+    make_spec, corpus_dir, tmp_path, capsys
+):
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(make_spec().to_dict()))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "result.json").write_text('{"status": "fin')
+    for out, said in (("spec.yaml", "is a file"), ("run", "result.json is not a run's result")):
+        args = ["--data", str(corpus_dir), "--out", str(tmp_path / out)]
+        assert main([str(tmp_path / "spec.yaml"), *args]) == 2
+        assert said in capsys.readouterr().err

@@ -123,3 +123,10 @@ def test_the_command_reads_lines_and_records(tmp_path, make_spec, corpus_dir, ca
     assert 0 < found["p_value"] <= 1
     assert main([*args, "--examples", str(tmp_path / "none.txt")]) == 2
     assert "examples must be a file; got" in capsys.readouterr().err
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n" * 8)
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "caf\xe9"}\n' * 8)
+    for name, said in (("latin.txt", "examples"), ("latin.jsonl", "inputs")):
+        assert main([*args, "--examples", str(tmp_path / name)]) == 2
+        assert f"{said} must be UTF-8; {tmp_path / name} is not" in capsys.readouterr().err
+    assert main([*args, "--examples", str(tmp_path / "list.txt"), "--seed", "-1"]) == 2
+    assert "seed must lie in [0, 18446744073709551616); got -1" in capsys.readouterr().err

@@ -11,9 +11,10 @@ from trainer import energy, meters
 from trainer.energy import Meter, open_meter
 
 
-def package(root, name, microjoules, wrap=262_143_328_850):
+def package(root, name, microjoules, wrap=262_143_328_850, what="package-0"):
     zone = root / name
     zone.mkdir(parents=True)
+    (zone / "name").write_text(f"{what}\n")
     (zone / "max_energy_range_uj").write_text(f"{wrap}\n")
     (zone / "energy_uj").write_text(f"{microjoules}\n")
     return zone / "energy_uj"
@@ -21,11 +22,13 @@ def package(root, name, microjoules, wrap=262_143_328_850):
 
 def test_packages_are_summed_and_their_parts_are_not_counted_twice(tmp_path):
     first, second = (package(tmp_path, f"intel-rapl:{i}", 5_000_000) for i in (0, 1))
-    part = package(tmp_path, "intel-rapl:0:0", 0)
+    part = package(tmp_path, "intel-rapl:0:0", 0, what="core")
+    laptop = package(tmp_path, "intel-rapl:2", 0, what="psys")
     meter = open_meter("cpu", powercap=tmp_path)
     first.write_text("8000000")
     second.write_text("6000000")
     part.write_text("99000000")
+    laptop.write_text("99000000")
     reading = meter.reading()
     assert reading.joules == pytest.approx(3 + 1)
     assert (reading.source, reading.scope) == ("rapl", "2 CPU packages")

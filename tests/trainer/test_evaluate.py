@@ -89,9 +89,58 @@ def test_the_command_repeats_a_runs_measurement(tmp_path, make_spec, corpus_dir,
 def test_another_corpus_needs_the_same_tokenizer(tmp_path, make_spec, corpus_dir, capsys):
     run_job(tmp_path / "run", make_spec(), corpus_dir)
     texts = [corpus_dir.parent / "texts.jsonl"]
-    prepare(tmp_path / "less", texts, val_share=0.2, max_bytes=300_000)
-    assert main([str(tmp_path / "run"), "--data", str(tmp_path / "less")]) == 0
+    prepare(tmp_path / "other", texts, val_share=0.3)
+    assert main([str(tmp_path / "run"), "--data", str(tmp_path / "other")]) == 0
     assert json.loads(capsys.readouterr().out)["all"]["n_tokens"] == 256
     prepare(tmp_path / "bpe", texts, tokenizer="bpe", vocab_size=300, val_share=0.2)
     assert main([str(tmp_path / "run"), "--data", str(tmp_path / "bpe")]) == 2
     assert "data must have the tokenizer of" in capsys.readouterr().err
+
+
+def test_a_run_in_bf16_is_measured_in_bf16_again(tmp_path, make_spec, corpus_dir, capsys):
+    result = run_job(tmp_path, make_spec(precision="bf16"), corpus_dir, compile="never")
+    assert main([str(tmp_path), "--data", str(corpus_dir)]) == 0
+    assert json.loads(capsys.readouterr().out)["all"]["loss"] == result.measurements[-1]["loss"]
+
+
+def test_a_corpus_without_a_window_to_measure_on_is_refused(
+    tmp_path, make_spec, corpus_dir, capsys
+):
+    run_job(tmp_path / "run", make_spec(), corpus_dir)
+    rows = [json.dumps({"text": f"word {i}"}) for i in range(9)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    held_out = prepare(tmp_path / "short", [tmp_path / "a.jsonl"], val_share=0.2).n_tokens("val")
+    assert 0 < held_out <= 16
+    assert main([str(tmp_path / "run"), "--data", str(tmp_path / "short")]) == 2
+    said = f"data must hold out more tokens than the model's context, 16, in one piece; {tmp_path}"
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def little(corpus_dir, tmp_path):
+    """A mixture of nine tenths of a domain with a few held-out windows."""
+    texts = corpus_dir.parent.joinpath("texts.jsonl").read_text().splitlines()
+    rows = [row for row in texts if json.loads(row)["domain"] == "python"]
+    rows += [json.dumps({"text": f"number {i} " * 9, "domain": "docs"}) for i in range(60)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    manifest = prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"], val_share=0.2)
+    data = DataSpec(fingerprint=manifest.fingerprint, mixture=(("docs", 0.9), ("python", 0.1)))
+    return Corpus(tmp_path / "corpus", data, context=16)
+
+
+def test_the_loss_follows_the_mixture_where_a_domains_text_is_short(model, little):
+    n_tokens = 16 * 2000
+    whole = evaluate_domains(model, little, HERE, n_tokens=n_tokens)
+    all_, docs, python = (whole[d] for d in ("all", "docs", "python"))
+    assert docs.n_tokens < 0.9 * n_tokens
+    assert python.n_tokens == 0.1 * n_tokens
+    assert all_.loss == pytest.approx(0.9 * docs.loss + 0.1 * python.loss, rel=1e-12)
+    se = math.hypot(0.9 * docs.loss_se, 0.1 * python.loss_se)
+    assert all_.loss_se == pytest.approx(se, rel=1e-12)
+    n_bytes = sum(
+        w * little.manifest.bytes_per_token("val", d) for d, w in (("docs", 0.9), ("python", 0.1))
+    )
+    assert all_.bits_per_byte == pytest.approx(all_.loss / math.log(2) / n_bytes, rel=1e-12)
+    enough = evaluate(model, little, HERE, n_tokens=16 * 20)
+    parts = [0.9 * enough.by_domain["docs"], 0.1 * enough.by_domain["python"]]
+    assert enough.loss == pytest.approx(sum(parts), rel=1e-6)

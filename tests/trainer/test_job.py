@@ -73,6 +73,22 @@ def test_a_job_stopped_anywhere_and_resumed_is_the_same_job(
     assert _losses(parts) == _losses(tmp_path / "whole")
 
 
+def test_a_checkpoint_of_another_order_of_the_data_is_not_gone_on_from(
+    tmp_path, make_spec, corpus_dir
+):
+    spec = make_spec()
+    whole = run_job(tmp_path / "whole", spec, corpus_dir)
+    again = tmp_path / "again"
+    assert run_job(again, spec, corpus_dir, should_stop=_after(2)).status == "stopped"
+    (manifest,) = again.glob("checkpoints/step-*/manifest.json")
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    assert run_job(again, spec, corpus_dir, should_stop=_after(1)).status == "stopped"
+    (earlier,) = again.glob("checkpoints/step-*")
+    assert earlier.name < manifest.parent.name
+    assert run_job(again, spec, corpus_dir).measurements == whole.measurements
+    assert _losses(again) == _losses(tmp_path / "whole")
+
+
 CHAIN = ScheduleSpec(warmup_share=0.1, scheme="wsd-s")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from trainer.evaluate import Evaluation
 from trainer.job import run_job
-from trainer.result import Result, read_lines
+from trainer.result import MEASUREMENTS, PROGRESS, Journal, Result, read_lines
 from trainer.session import open_session
 
 
@@ -95,3 +95,29 @@ def test_lack_of_memory_is_a_result(tmp_path, make_spec, corpus_dir, monkeypatch
     assert last.reason.endswith("(start more processes, or ask for a smaller model)")
     monkeypatch.undo()
     assert run_job(tmp_path, make_spec(), corpus_dir) == last  # nothing would come of a fourth
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ("{}\n{}\n{}\n{", 2),  # written after the checkpoint
+        ("{}\n", 1),  # lost with the machine's memory
+        ('{}\n{"a', 1),
+        (None, 0),
+    ],
+)
+def test_a_journal_is_cut_to_whole_lines_that_the_checkpoint_knows(tmp_path, found, kept):
+    if found is not None:
+        (tmp_path / PROGRESS).write_text(found)
+    journal = Journal(tmp_path, {PROGRESS: 6, MEASUREMENTS: 6})
+    assert read_lines(tmp_path) == [{}] * kept
+    assert journal.lengths() == {PROGRESS: 3 * kept, MEASUREMENTS: 0}
+
+
+def test_a_journal_is_on_disk_before_a_checkpoint_tells_its_length(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("os.fsync", flushed.append)
+    journal = Journal(tmp_path, None)
+    journal.append(PROGRESS, {})
+    assert journal.lengths() == {PROGRESS: 3, MEASUREMENTS: 0}
+    assert len(flushed) == 2

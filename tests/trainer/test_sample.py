@@ -25,10 +25,24 @@ def test_the_command_continues_a_prompt(tmp_path, make_spec, corpus_dir, capsys)
     args = [str(tmp_path), "--data", str(corpus_dir), "--prompt", "def f", "--tokens", "5"]
     assert main(args) == 0
     assert capsys.readouterr().out.startswith("def f")
-    assert main([*args, "--temperature", "-1"]) == 2
-    assert "temperature must be >= 0; got -1.0" in capsys.readouterr().err
+    assert main([*args, "--temperature", "1e-6"]) == 0
+    for bad in ("-1.0", "nan", "inf", "1e-45"):
+        assert main([*args, "--temperature", bad]) == 2
+        said = "temperature must be 0 (the likeliest) or at least 1e-06 and finite; got "
+        assert said + bad in capsys.readouterr().err
+    assert main([*args, "--seed", "99999999999999999999"]) == 2
+    assert "seed must lie in [0, 18446744073709551616); got 9" in capsys.readouterr().err
 
 
 def test_an_unfinished_run_has_no_model(tmp_path):
     with pytest.raises(InputError, match="has not reached its last horizon"):
         load_model(tmp_path)
+
+
+def test_a_damaged_model_is_refused(tmp_path, make_spec, corpus_dir):
+    run_job(tmp_path, make_spec(), corpus_dir)
+    file = tmp_path / "model.safetensors"
+    for damage in (file.read_bytes()[:-100], b"", b"\xff" * 100):
+        file.write_bytes(damage)
+        with pytest.raises(InputError, match=r"model.safetensors is not a model that was trained"):
+            load_model(tmp_path)

@@ -244,3 +244,21 @@ def test_several_specs_on_the_command_line(tmp_path, make_spec, corpus_dir, caps
     assert Result.load(out / "seed1").status == Result.load(out / "seed2").status == "finished"
     assert main([*command, "--parts", "2"]) == 2
     assert "--parts is for one run; got 2 specs (leave it out" in capsys.readouterr().err
+
+
+def test_several_specs_need_folders_of_their_own(tmp_path, make_spec, capsys):
+    files = [tmp_path / folder / "s.yaml" for folder in ("a", "b")]
+    for seed, file in enumerate(files):
+        file.parent.mkdir()
+        file.write_text(yaml.safe_dump(make_spec(seed=seed).to_dict()))
+    out = tmp_path / "out"
+    assert main([*map(str, files), "--data", str(tmp_path), "--out", str(out)]) == 2
+    assert f"got {files[0]} and {files[1]} (rename one)" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_several_specs_are_not_for_several_processes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["a.yaml", "b.yaml", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
+    said = "several specs are trained by one process; got 2 specs and WORLD_SIZE 2 (start without"
+    assert said in capsys.readouterr().err

@@ -1,8 +1,12 @@
 """Bad input is refused with field, value and remedy, before anything is allocated."""
 
+import json
+import re
+
 import pytest
 
 from fitting.errors import InputError
+from trainer.data.prepare import prepare
 from trainer.execution import find_device
 from trainer.job import run_job
 from trainer.validate import validate
@@ -57,6 +61,66 @@ def test_a_run_that_cannot_be_trained_is_refused(make_spec, manifest, changes, f
     with pytest.raises(InputError, match=message) as refused:
         validate(make_spec(**changes), manifest)
     assert refused.value.field == field
+
+
+def test_no_domain_of_a_mixture_repeats_unasked(make_spec, manifest):
+    n = manifest.n_tokens("train", "docs")
+    horizon = 2 * n // 64 * 64
+    data = {"mixture": (("docs", 0.9), ("python", 0.1))}
+    message = rf"horizons ask for \d+ tokens of domain 'docs'; the corpus holds {n} and .* is 1 "
+    with pytest.raises(InputError, match=message) as refused:
+        validate(make_spec(horizons=(horizon,), data=data), manifest)
+    asked = float(re.search(r"at least ([\d.]+)", str(refused.value))[1])
+    assert asked == pytest.approx(1.8, abs=0.011)
+    validate(make_spec(horizons=(horizon,), data=data | {"max_epochs": asked}), manifest)
+
+
+def test_the_end_phase_counts_as_repeating_too(make_spec, manifest):
+    n, total = manifest.n_tokens("train", "docs"), manifest.n_tokens("train")
+    horizon = total * 8 // 10 // 64 * 64
+    data = {"cooldown_mixture": (("docs", 1.0),)}
+    with pytest.raises(InputError, match="tokens of domain 'docs'") as refused:
+        validate(make_spec(horizons=(horizon,), data=data), manifest)
+    asked = float(re.search(r"at least ([\d.]+)", str(refused.value))[1])
+    assert asked == pytest.approx((0.8 * n / total + 0.2) * horizon / n, abs=0.02)
+
+
+@pytest.fixture
+def uneven(tmp_path):
+    """A large domain, one below 1/1024 of it, and one without held-out text."""
+    big = [{"text": f"number {i} " * 20, "domain": "big"} for i in range(1000)]
+    rows = [*big, {"text": "a few words", "domain": "tiny"}, {"text": "w " * 2000, "domain": "one"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"], val_share=0.2)
+
+
+@pytest.mark.parametrize(
+    ("mixtures", "field", "message"),
+    [
+        (
+            ((), (("big", 1.0),)),
+            "data.mixture",
+            r"at least 1/1024 of the whole; \['tiny'\] are below \(with data",
+        ),
+        (
+            ((("big", 0.5), ("tiny", 0.5)), ()),
+            "model.context",
+            "than the train split's 12 tokens of domain 'tiny'; got 16",
+        ),
+        (
+            ((("big", 0.5), ("one", 0.5)), ()),
+            "model.context",
+            "than the val split's 0 tokens of domain 'one'; got 16",
+        ),
+    ],
+)
+def test_each_domain_of_a_mixture_has_windows(make_spec, uneven, mixtures, field, message):
+    data = dict(zip(("mixture", "cooldown_mixture"), mixtures, strict=True))
+    data["fingerprint"] = uneven.fingerprint
+    with pytest.raises(InputError, match=message) as refused:
+        validate(make_spec(data=data), uneven)
+    assert refused.value.field == field
+    validate(make_spec(data={"fingerprint": uneven.fingerprint}), uneven)
 
 
 def test_repeating_is_allowed_when_asked_for(make_spec, manifest):

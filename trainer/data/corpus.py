@@ -5,7 +5,6 @@ depends on (seed, step) only: not on the world size, the worker, or where a run 
 """
 
 import functools
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy.typing as npt
 
 from trainer.config import DataSpec
 from trainer.data.manifest import Manifest, Split
-from trainer.data.mixture import BLOCK, Mixture
-from trainer.data.permute import permute
+from trainer.data.mixture import Mixture
+from trainer.data.permute import key_of, permute
 from trainer.data.shards import open_tokens
 
 Windows = npt.NDArray[np.int64]  # (B, T + 1)
@@ -101,20 +100,24 @@ class Corpus:
         """Distinct training tokens of a run of n_tokens, the last n_cooling of them cooling."""
         if self.mixture is None:
             return min(n_tokens, self._all.n_windows * self.context)
-        share = dict.fromkeys(self.train, 0.0)
-        parts = [(self.mixture, n_tokens - n_cooling), (self.cool or self.mixture, n_cooling)]
-        for mixture, n in parts:
-            for d, c in zip(mixture.domains, mixture.counts, strict=True):
-                share[d] += n * c / BLOCK
+        trunk = self.mixture.tokens(n_tokens - n_cooling)
+        end = (self.cool or self.mixture).tokens(n_cooling)
+        share = {d: trunk.get(d, 0) + end.get(d, 0) for d in self.train}
         return sum(min(round(n), self.train[d].n_windows * self.context) for d, n in share.items())
+
+    def n_held_out(self, n_tokens: int) -> dict[str, int]:
+        """Validation windows of each domain that its weight asks for; it may have fewer."""
+        total = sum(self.weights.values())
+        return {
+            d: max(1, round(n_tokens / self.context * weight / total))
+            for d, weight in self.weights.items()
+        }
 
     def held_out(self, n_tokens: int) -> Iterator[tuple[str, Windows]]:
         """The fixed validation windows: per domain, evenly spaced, in proportion to weights."""
-        total = sum(self.weights.values())
-        for domain, weight in self.weights.items():
+        for domain, wanted in self.n_held_out(n_tokens).items():
             tokens = self.val[domain]
-            wanted = round(n_tokens / self.context * weight / total)
-            n = min(max(1, wanted), tokens.n_windows)
+            n = min(wanted, tokens.n_windows)
             if n:
                 yield domain, tokens.take(np.linspace(0, tokens.n_windows - 1, n).astype(np.int64))
 
@@ -132,13 +135,12 @@ def _shuffled(
     sample: npt.NDArray[np.int64], n: int, seed: int, domain: str = ""
 ) -> npt.NDArray[np.int64]:
     """Sample number → window: another permutation of all n windows in every epoch and domain."""
-    key = (seed << 20) + (zlib.crc32(domain.encode()) << 64 if domain else 0)
     epoch, index = np.divmod(sample, n)
     chunk, within = np.divmod(index, CHUNK)
     out = np.empty_like(sample)
     for e, c in {*zip(epoch.tolist(), chunk.tolist(), strict=True)}:
         mine = (epoch == e) & (chunk == c)
-        out[mine] = _chunk(c, n, key + e)[within[mine]]
+        out[mine] = _chunk(c, n, key_of("epoch", seed, e, domain))[within[mine]]
     return out
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.permute import permute
+from trainer.data.permute import key_of, permute
 
 BLOCK = 1024
 Ints = npt.NDArray[np.int64]
@@ -39,19 +39,23 @@ class Mixture:
         counts[rest] += 1
         return cls(domains=tuple(weights), counts=tuple(int(c) for c in counts))
 
-    def deal(self, sample: Ints, key: int) -> tuple[Ints, Ints]:
+    def deal(self, sample: Ints, seed: int) -> tuple[Ints, Ints]:
         """Domain number and number within the domain of each sample, both (R,)."""
         block, slot = np.divmod(sample, BLOCK)
         slot = np.concatenate(
             [
-                permute(slot[block == b], BLOCK, key * 31 + int(b)).astype(np.int64)
-                for b in np.unique(block)
+                permute(slot[block == b], BLOCK, key_of("block", seed, b)).astype(np.int64)
+                for b in np.unique(block).tolist()
             ]
         )  # samples of a batch are consecutive, so blocks are in order
         ends = np.cumsum(self.counts)
         domain = np.searchsorted(ends, slot, side="right")
         starts = ends - np.array(self.counts)
         return domain, block * np.array(self.counts)[domain] + slot - starts[domain]
+
+    def tokens(self, n_tokens: int) -> dict[str, float]:
+        """Of each domain, out of n_tokens."""
+        return {d: n_tokens * c / BLOCK for d, c in zip(self.domains, self.counts, strict=True)}
 
     def n_used(self, n_samples: int) -> dict[str, int]:
         """Samples of each domain that may have been used after n_samples (block rounded up)."""

@@ -5,6 +5,8 @@ Black and Rogaway 2002, "Ciphers with arbitrary finite domains", sec. 4 (general
 sec. 3 (cycle walking).
 """
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,13 +15,20 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _ROUNDS = 4
 
 
+def key_of(*parts: int | str) -> int:
+    """A 64-bit key, another one for other parts: arithmetic on a seed and an epoch would collide
+    with that of another seed."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
 def permute(index: npt.ArrayLike, n: int, key: int) -> Indices:
     """Where the permutation `key` of n elements sends each index.
 
     Args:
         index: integers in [0, n), any shape (R,).
         n: number of elements, at least 1.
-        key: any integer; another key is another permutation.
+        key: any integer; another key below 2^64 is another permutation (see `key_of`).
     """
     x: Indices = np.atleast_1d(np.asarray(index, dtype=np.uint64))
     if x.size and int(x.max()) >= n:

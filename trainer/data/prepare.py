@@ -15,6 +15,7 @@ from typing import Literal
 from fitting.errors import InputError
 from trainer.data import sources
 from trainer.data.manifest import Manifest, Shard, Split
+from trainer.data.request import check_request
 from trainer.data.shards import ShardWriter
 from trainer.data.sources import Document
 from trainer.data.split import held_out_groups, is_held_out
@@ -43,10 +44,10 @@ def prepare(
     """Write shards, manifest and tokenizer to `out`, all or nothing.
 
     Args:
-        out: the corpus's folder; an older corpus there is replaced at the end.
+        out: the corpus's folder: new, empty, or an older corpus, which is replaced at the end.
         inputs: files and folders; None reads the installed packages.
         vocab_size: of the BPE [tokens]; bytes have 256.
-        max_bytes: stop at this much text; default 120 MB of the installed packages, else all.
+        max_bytes: stop at this much text, both splits together; default 120 MB of the installed packages, else all.
         domains: keep only these domains of the installed packages.
         domain: the domain of `inputs` that do not name theirs.
         val_share: share of every domain's bytes that is held out.
@@ -54,7 +55,16 @@ def prepare(
     Raises:
         InputError: a value out of range, an unreadable input, or no text left for a split.
     """
-    _check(tokenizer, vocab_size, val_share, max_bytes, domains)
+    check_request(
+        out,
+        inputs,
+        tokenizer=tokenizer,
+        vocab_size=vocab_size,
+        max_bytes=max_bytes,
+        domains=domains,
+        val_share=val_share,
+    )
+    out = out.resolve()  # where a link leads: the link itself cannot be replaced by a folder
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -90,9 +100,11 @@ def prepare(
 def _installed(
     domains: Sequence[str], limit: int, val_share: float, dropped: Counter[str]
 ) -> tuple[frozenset[str], Iterator[Item]]:
+    """Read twice: which packages are held out depends on what is taken of them all."""
     found = _select(sources.installed(domains), limit, dropped)
-    groups = held_out_groups(found, val_share)
-    return groups, _read(found, lambda d: d.group in groups, limit, dropped)
+    taken = [d for d, _ in _take(found, limit, dropped)]
+    groups = held_out_groups(taken, val_share)
+    return groups, (("val" if d.group in groups else "train", d, d.read()) for d in taken)
 
 
 def _given(
@@ -102,9 +114,18 @@ def _given(
     val_share: float,
     dropped: Counter[str],
 ) -> tuple[frozenset[str], Iterator[Item]]:
-    found = sources.given(inputs, domain)
-    limit = max_bytes or 1 << 62
-    return frozenset(), _read(found, lambda d: is_held_out(d, val_share), limit, dropped)
+    found = _take(sources.given(inputs, domain), max_bytes or 1 << 62, dropped)
+    return frozenset(), _split(found, val_share)
+
+
+def _split(found: Iterable[tuple[Document, bytes]], val_share: float) -> Iterator[Item]:
+    """A domain's first text is for training, whatever its rank: what is only held out is a loss
+    of something never trained on."""
+    trained: set[str] = set()
+    for d, text in found:
+        val = d.domain in trained and is_held_out(d, val_share)
+        trained.add(d.domain)
+        yield "val" if val else "train", d, text
 
 
 def _select(documents: Sequence[Document], limit: int, dropped: Counter[str]) -> list[Document]:
@@ -122,18 +143,14 @@ def _select(documents: Sequence[Document], limit: int, dropped: Counter[str]) ->
     return kept
 
 
-def _read(
-    documents: Iterable[Document],
-    held_out: Callable[[Document], bool],
-    limit: int,
-    dropped: Counter[str],
-) -> Iterator[Item]:
-    """Unique, readable texts with their split, until `limit` bytes of training text."""
+def _take(
+    documents: Iterable[Document], limit: int, dropped: Counter[str]
+) -> Iterator[tuple[Document, bytes]]:
+    """Unique, readable texts, until there are `limit` bytes."""
     seen: set[bytes] = set()
     n_bytes = 0
     for d in documents:
-        val = held_out(d)
-        if not val and n_bytes >= limit:
+        if n_bytes >= limit:
             dropped["beyond max_bytes"] += 1
             continue
         text = d.read()
@@ -142,8 +159,8 @@ def _read(
             dropped[reason] += 1
             continue
         seen.add(digest)
-        n_bytes += 0 if val else len(text)
-        yield "val" if val else "train", d, text
+        n_bytes += len(text)
+        yield d, text
 
 
 def _unfit(text: bytes, duplicate: bool) -> str:  # noqa: FBT001
@@ -196,27 +213,6 @@ def _write(
 
 def _dtype(vocab_size: int) -> Literal["uint8", "uint16", "uint32"]:
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
-
-
-def _check(
-    kind: str, vocab_size: int, val_share: float, max_bytes: int | None, domains: Sequence[str]
-) -> None:
-    known = sorted(set(sources.DOMAINS.values()))
-    for name in domains:
-        if name not in known:
-            raise InputError(f"domains must be among {known}; got {name!r}", field="domains")
-    if kind not in ("bytes", "bpe"):
-        raise InputError(f"tokenizer must be 'bytes' or 'bpe'; got {kind!r}", field="tokenizer")
-    if kind == "bpe" and vocab_size < 257:
-        raise InputError(
-            f"vocab_size must be at least 257 for BPE (256 bytes and the end of a document); "
-            f"got {vocab_size}",
-            field="vocab_size",
-        )
-    if not 0 < val_share < 1:
-        raise InputError(f"val_share must lie in (0, 1); got {val_share}", field="val_share")
-    if max_bytes is not None and max_bytes < 1:
-        raise InputError(f"max_bytes must be positive; got {max_bytes}", field="max_bytes")
 
 
 def _check_splits(shards: Sequence[Shard]) -> None:

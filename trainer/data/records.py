@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,12 @@ class Record:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Every record's `text` (or `content`). Raises InputError where neither is a string."""
-    for i, row in enumerate(READERS[suffix_of(path)](path)):
+    """Every record's `text` (or `content`).
+
+    Raises:
+        InputError: neither is a string, one is no Unicode text, or the file cannot be read.
+    """
+    for i, row in enumerate(_rows(path)):
         text = row.get("text", row.get("content"))
         if not isinstance(text, str):
             raise InputError(
@@ -27,7 +32,27 @@ def read_records(path: Path) -> Iterator[Record]:
                 field="inputs",
             )
         domain = row.get("domain", row.get("source"))
-        yield Record(text=text, domain=domain if isinstance(domain, str) else None)
+        record = Record(text=text, domain=domain if isinstance(domain, str) else None)
+        try:
+            f"{record.domain}{text}".encode()
+        except UnicodeEncodeError as e:
+            raise InputError(
+                f"every record must be Unicode text; {path} record {i}: {e.reason} (half of a "
+                f"surrogate pair?)",
+                field="inputs",
+            ) from e
+        yield record
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from READERS[suffix_of(path)](path)
+    except InputError:
+        raise
+    except UnicodeDecodeError as e:
+        raise InputError(f"inputs must be UTF-8; {path} is not: {e}", field="inputs") from e
+    except (OSError, EOFError, ValueError, zlib.error) as e:
+        raise InputError(f"inputs must be readable; {path} is not: {e}", field="inputs") from e
 
 
 def suffix_of(path: Path) -> str:
@@ -62,7 +87,10 @@ def _zstd(path: Path) -> Iterator[dict[str, Any]]:
     import zstandard  # noqa: PLC0415  a reader pays for its format only
 
     with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-        yield from _lines(path, io.TextIOWrapper(stream, encoding="utf-8"))
+        try:
+            yield from _lines(path, io.TextIOWrapper(stream, encoding="utf-8"))
+        except zstandard.ZstdError as e:
+            raise OSError(e) from e
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""Shards: flat files of token ids, one open writer per split and domain, read by memory map."""
+"""Shards: flat files of token ids, one writer per split and domain, read by memory map."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,7 @@ class ShardWriter:
         self._open()
 
     def _open(self) -> None:
-        self.file = f"{self.split}-{self.domain}-{len(self.done):03d}.bin"
-        self.stream = (self.folder / self.file).open("wb")
+        self.file = f"{self.split}-{_file_name(self.domain)}-{len(self.done):03d}.bin"
         self.hash = hashlib.sha256()
         self.n_tokens = self.n_bytes = self.n_documents = 0
 
@@ -32,14 +32,14 @@ class ShardWriter:
             self.close()
             self._open()
         raw = ids.astype(self.dtype).tobytes()
-        self.stream.write(raw)
+        with (self.folder / self.file).open("ab") as stream:  # not kept: domains may be thousands
+            stream.write(raw)
         self.hash.update(raw)
         self.n_tokens += len(ids)
         self.n_bytes += n_bytes
         self.n_documents += 1
 
     def close(self) -> list[Shard]:
-        self.stream.close()
         self.done.append(
             Shard(
                 split=self.split,
@@ -52,6 +52,14 @@ class ShardWriter:
             )
         )
         return self.done
+
+
+def _file_name(domain: str) -> str:
+    """The domain itself where every file system takes it, else what it takes of it and a hash."""
+    if re.fullmatch(r"[\w.-]{1,50}", domain):
+        return domain
+    digest = hashlib.sha256(domain.encode()).hexdigest()
+    return re.sub(r"[^\w.-]", "_", domain)[:40] + f"-{digest[:10]}"
 
 
 def open_tokens(

@@ -65,11 +65,12 @@ def given(inputs: Sequence[Path], domain: str | None = None) -> Iterator[Documen
 
     A record's own `domain` or `source` field names its domain, else `domain`, else the file.
     """
-    for path in _expand(inputs):
+    for base, path in _expand(inputs):
+        where = path.relative_to(base).as_posix()  # the same however the input is spelled
         if suffix_of(path) in READERS:
             for i, record in enumerate(read_records(path)):
                 text = record.text.encode()
-                name = f"{path.name}:{i}"
+                name = f"{where}:{i}"
                 yield Document(
                     domain=record.domain or domain or suffix_free(path),
                     group=name,
@@ -82,7 +83,7 @@ def given(inputs: Sequence[Path], domain: str | None = None) -> Iterator[Documen
             yield Document(
                 domain=domain or DOMAINS.get(path.suffix, "text"),
                 group=path.name,
-                name=str(path),
+                name=where,
                 n_bytes=size,
                 path=path,
             )
@@ -92,14 +93,14 @@ def suffix_free(path: Path) -> str:
     return path.name.split(".")[0] or "text"
 
 
-def _expand(inputs: Sequence[Path]) -> Iterator[Path]:
+def _expand(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Every file, after the folder that its name is told from."""
     for path in inputs:
         if path.is_dir():
-            yield from sorted(
-                p for p in path.rglob("*") if p.suffix in DOMAINS or suffix_of(p) in READERS
-            )
+            known = (p for p in path.rglob("*") if p.suffix in DOMAINS or suffix_of(p) in READERS)
+            yield from ((path, p) for p in sorted(known) if p.is_file())
         elif path.is_file():
-            yield path
+            yield path.parent, path
         else:
             raise InputError(
                 f"inputs must be files or folders that exist; got {path}", field="inputs"

@@ -6,31 +6,42 @@ from collections.abc import Sequence
 
 from trainer.data.sources import Document
 
-SMALL_BYTES = 256_000  # a package this small may be held out whatever its share
+ABOVE = 1.5  # a package may carry a domain's held-out bytes this far above their share
 
 
 def held_out_groups(documents: Sequence[Document], share: float) -> frozenset[str]:
-    """Groups of the val split: in an order fixed by their names, small ones, until every domain
-    holds out `share` of its bytes.
+    """Groups of the val split: domain by domain, those of few groups first, in an order fixed by
+    the groups' names, those that fit, until the domain holds out `share` of its bytes.
 
-    A group above `share` of its domain (and above 256 kB) stays in training: one package must
-    not be most of the validation. A domain with a single group holds out nothing here.
+    A group too large for the share of one of its domains stays in training. Where all are, the
+    domain holds out its smallest, unless that is half of it: its loss could not be measured
+    otherwise. So a domain with a single group holds out nothing here.
     """
-    of_domain: Counter[str] = Counter()
     of_group: dict[str, Counter[str]] = {}
     for d in documents:
-        of_domain[d.domain] += d.n_bytes
         of_group.setdefault(d.group, Counter())[d.domain] += d.n_bytes
+    total = sum(of_group.values(), Counter[str]())
+    members = {d: sorted((g for g in of_group if of_group[g][d]), key=_rank) for d in total}
     taken: Counter[str] = Counter()
     chosen: set[str] = set()
-    for group in sorted(of_group, key=_rank):
-        parts = of_group[group]
-        wanted = any(taken[d] < share * of_domain[d] for d in parts)
-        small = all(n <= max(share * of_domain[d], SMALL_BYTES) for d, n in parts.items())
-        alone = any(n == of_domain[d] for d, n in parts.items())
-        if wanted and small and not alone:
-            chosen.add(group)
-            taken.update(parts)
+
+    def reached(group: str) -> float:
+        """The largest share of a domain that is held out once this group is."""
+        return max((taken[d] + n) / total[d] for d, n in of_group[group].items())
+
+    def take(group: str) -> None:
+        chosen.add(group)
+        taken.update(of_group[group])
+
+    for domain in sorted(members, key=lambda d: (len(members[d]), d)):
+        for group in members[domain]:
+            short = taken[domain] < share * total[domain]
+            if short and group not in chosen and reached(group) <= min(ABOVE * share, 0.9):
+                take(group)
+        if not taken[domain]:
+            smallest = min(members[domain], key=reached)
+            if reached(smallest) < 0.5:
+                take(smallest)
     return frozenset(chosen)
 
 

@@ -49,6 +49,7 @@ class Bpe:
 
     def __init__(self, hf: HfTokenizer) -> None:
         self.hf = hf
+        hf.encode_special_tokens = True  # `<|end|>` in a text is seven characters, not token 0
         self.vocab_size = hf.get_vocab_size()
 
     @property

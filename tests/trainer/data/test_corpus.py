@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from trainer.config import DataSpec
 from trainer.data.corpus import CHUNK, Corpus, _shuffled
 from trainer.data.mixture import BLOCK, Mixture
-from trainer.data.permute import permute
+from trainer.data.permute import key_of, permute
 
 
 @given(n=st.integers(1, 3000), key=st.integers(0, 2**40))
@@ -29,8 +29,37 @@ def test_permute_refuses_an_index_outside():
 @given(st.integers(1, 3 * CHUNK), st.integers(0, 9), st.lists(st.integers(0, 10**5), min_size=1))
 def test_windows_of_an_epoch_are_its_permutation_however_they_are_chunked(n, seed, samples):
     sample = np.array(samples, dtype=np.int64)
-    one_by_one = [int(permute(s % n, n, (seed << 20) + s // n)[0]) for s in samples]
+    one_by_one = [int(permute(s % n, n, key_of("epoch", seed, s // n, ""))[0]) for s in samples]
     assert _shuffled(sample, n, seed).tolist() == one_by_one
+
+
+def test_every_seed_epoch_and_domain_has_an_order_of_its_own():
+    n = 1000
+    cases = [(seed, e, d) for seed in (0, 1, 2**20, 2**44) for e in (0, 1) for d in ("", "a", "b")]
+    orders = {tuple(_shuffled(np.arange(n) + e * n, n, seed, d).tolist()) for seed, e, d in cases}
+    assert len(orders) == len(cases)
+
+
+def test_every_seed_and_block_is_dealt_in_an_order_of_its_own():
+    mixture = Mixture.of({"a": 0.5, "b": 0.5})
+    dealt = [mixture.deal(np.arange(40 * BLOCK), seed)[0].reshape(40, -1) for seed in (0, 1)]
+    assert len({row.tobytes() for row in np.concatenate(dealt)}) == 80
+
+
+def test_the_order_of_the_data_is_what_it_was():
+    """It may change only together with `FORMAT` of trainer/checkpoint.py: a run would go on in
+    another order."""
+    assert _shuffled(np.arange(5), 1000, 3, "docs").tolist() == [1, 332, 911, 918, 871]
+    assert Mixture.of({"a": 0.5, "b": 0.5}).deal(np.arange(8), 3)[0].tolist() == [
+        0,
+        1,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+    ]
 
 
 def test_permutations_of_different_keys_look_unrelated():
@@ -89,7 +118,7 @@ def test_targets_are_the_next_tokens_of_the_shard(corpus):
 def test_a_mixture_takes_its_share_of_each_domain(corpus_dir, manifest):
     mixture = (("python", 1.0), ("docs", 3.0))
     data = DataSpec(fingerprint=manifest.fingerprint, mixture=mixture)
-    corpus = Corpus(corpus_dir, data, context=16)
+    corpus = Corpus(corpus_dir, data, context=64)  # so long that both domains hardly share one
     docs = {
         row.tobytes()
         for row in corpus.train["docs"].take(np.arange(corpus.train["docs"].n_windows))

@@ -1,15 +1,17 @@
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
 from fitting.errors import InputError
+from trainer.data import sources
 from trainer.data.manifest import Manifest
 from trainer.data.prepare import prepare
 from trainer.data.shards import verify
 from trainer.data.sources import Document, installed
 from trainer.data.split import held_out_groups
-from trainer.data.tokenize import Bytes, load_tokenizer
+from trainer.data.tokenize import Bpe, Bytes, load_tokenizer
 
 
 @pytest.fixture
@@ -51,8 +53,47 @@ def test_duplicates_and_binaries_are_left_out_and_counted(tmp_path, texts):
 
 def test_max_bytes_stops_and_says_so(tmp_path, texts):
     manifest = prepare(tmp_path / "corpus", [texts], val_share=0.3, max_bytes=1000)
-    assert 1000 <= manifest.n_tokens("train") < 1400
+    assert 1000 <= manifest.n_tokens("train") + manifest.n_tokens("val") < 1400
     assert manifest.dropped["beyond max_bytes"] > 0
+
+
+def _held_out_share(manifest, domain):
+    n = {split: manifest.n_tokens(split, domain) for split in ("train", "val")}
+    return n["val"] / sum(n.values())
+
+
+@pytest.mark.parametrize("max_bytes", [None, 40_000])
+def test_a_limit_keeps_the_share_of_given_texts(tmp_path, max_bytes):
+    rows = [{"text": f"{i} " * 50, "domain": "early" if i < 200 else "late"} for i in range(2000)]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    manifest = prepare(tmp_path / "corpus", [file], val_share=0.2, max_bytes=max_bytes)
+    assert manifest.domains == ("early", "late")
+    for domain in manifest.domains:
+        assert _held_out_share(manifest, domain) == pytest.approx(0.2, abs=0.07)
+
+
+@pytest.mark.parametrize("max_bytes", [40_000, 400_000])
+def test_a_limit_keeps_the_share_of_packages(tmp_path, max_bytes, monkeypatch):
+    documents = [
+        Document(domain=domain, group=f"p{g}", name=f"p{g}/{i}", n_bytes=200, text=text)
+        for g in range(200)
+        for i, domain in enumerate(("python", "python", "docs"))
+        for text in [f"package {g} file {i:03} ".ljust(200, ".").encode()]
+    ]
+    documents.sort(key=lambda d: d.rank)
+    monkeypatch.setattr(sources, "installed", lambda _: documents)
+    manifest = prepare(tmp_path / "corpus", max_bytes=max_bytes, val_share=0.1)
+    for domain in manifest.domains:
+        assert 0.1 <= _held_out_share(manifest, domain) <= 0.16
+
+
+def test_a_domain_is_never_held_out_as_a_whole(tmp_path):
+    rows = [{"text": f"text number {i}", "domain": f"d{i}"} for i in range(30)]
+    rows += [{"text": f"more {i}", "domain": "d0"} for i in range(30)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    manifest = prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"], val_share=0.5)
+    assert all(manifest.n_tokens("train", d) for d in manifest.domains)
 
 
 def test_json_lines_and_parquet_name_their_domains(tmp_path):
@@ -73,6 +114,16 @@ def test_bpe_is_shorter_than_bytes_and_decodes_back(tmp_path, texts):
     (ids,) = tokenizer.encode([text.encode()])
     assert ids[-1] == 0
     assert tokenizer.decode(ids[:-1].tolist()) == text
+
+
+def test_the_end_spelled_in_a_text_is_text(tmp_path):
+    trained = Bpe.train(["a page about <|end|> and others "] * 50, 300)
+    trained.save(tmp_path)
+    for tokenizer in (trained, load_tokenizer(tmp_path, "bpe")):
+        (ids,) = tokenizer.encode([b"a<|end|>b"])
+        assert ids.tolist().count(0) == 1
+        assert ids[-1] == 0
+        assert tokenizer.decode(ids[:-1].tolist()) == "a<|end|>b"
 
 
 def test_bytes_decode_back():
@@ -99,6 +150,50 @@ def test_values_that_cannot_be_meant_are_refused(tmp_path, texts, changes, messa
     assert not (tmp_path / "corpus").exists()
 
 
+def _here(tmp_path):
+    return {p.relative_to(tmp_path): p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("precious", r"out must be a new or empty folder, or one that holds .*precious is neither"),
+        ("precious/thesis.txt", r"out must be a new or empty folder, .*thesis.txt is neither"),
+        ("other", "out must be a new or empty folder, .*other is neither"),
+        ("texts", r"out must not be or contain the input .*texts, .* \(give another\)"),
+        ("", "out must not be or contain the input"),
+    ],
+)
+def test_only_a_corpus_is_replaced(tmp_path, texts, out, message):
+    for name, file in (("precious", "thesis.txt"), ("other", "manifest.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text('{"name": "another program\'s"}')
+    before = _here(tmp_path)
+    with pytest.raises(InputError, match=message) as refused:
+        prepare(tmp_path / out, [texts], val_share=0.3)
+    assert refused.value.field == "out"
+    assert _here(tmp_path) == before
+
+
+def test_the_working_folder_is_not_replaced(tmp_path, texts, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), Path("..")):
+        with pytest.raises(InputError, match="out must not be or contain the working folder"):
+            prepare(out, None)
+
+
+def test_an_empty_folder_and_an_altered_corpus_are_replaced(tmp_path, texts):
+    out = tmp_path / "corpus"
+    out.mkdir()
+    made = prepare(out, [texts], val_share=0.3)
+    manifest = out / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(made.shards[0].sha256, "0" * 64))
+    (tmp_path / "link").symlink_to(out)
+    for path in (out, tmp_path / "link"):
+        assert prepare(path, [texts], val_share=0.3).fingerprint == made.fingerprint
+        assert Manifest.load(out).fingerprint == made.fingerprint
+
+
 def test_inputs_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"inputs must be files or folders that exist; got .*nowhere"
@@ -111,6 +206,44 @@ def test_a_record_without_text_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"needs a string field 'text'; .* record 0 has \['txt'\]"):
         prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"])
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "caf\xe9"}\n', "inputs must be UTF-8; .*a.jsonl is not: .*0xe9"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "must be Unicode text; .*a.jsonl record 0: surrog"),
+        ("a.jsonl.gz", b"no gzip", "inputs must be readable; .*a.jsonl.gz is not: Not a gzipped"),
+        ("a.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], "readable; .*a.jsonl.gz is not: Compressed"),
+        ("a.jsonl.zst", b"no zstd", "inputs must be readable; .*a.jsonl.zst is not: zstd"),
+        ("a.parquet", b"no parquet", "inputs must be readable; .*a.parquet is not: .*[Pp]arquet"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as refused:
+        prepare(tmp_path / "corpus", [tmp_path / name])
+    assert refused.value.field == "inputs"
+
+
+def test_a_domain_may_have_any_name_and_there_may_be_many(tmp_path):
+    domains = ["cc/2024", "cc_2024", "../up", "a b", "x" * 300, *map(str, range(1100))]
+    rows = [{"text": f"{i} in {d}", "source": d} for d in domains for i in range(2)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    manifest = prepare(tmp_path / "corpus", [tmp_path / "a.jsonl"], val_share=0.3)
+    assert set(manifest.domains) == set(domains)
+    assert all(Path(s.file).name == s.file for s in manifest.shards)
+    assert len({s.file for s in manifest.shards}) == len(manifest.shards)
+    verify(tmp_path / "corpus", manifest)
+
+
+def test_the_split_does_not_depend_on_how_a_path_is_spelled(tmp_path, texts, monkeypatch):
+    (texts / "deep").mkdir()
+    (texts / "0.txt").rename(texts / "deep" / "0.txt")
+    monkeypatch.chdir(texts)
+    inputs = [texts, Path("../texts"), Path(), texts / "deep" / ".."]
+    found = [prepare(tmp_path / str(i), [p], val_share=0.3) for i, p in enumerate(inputs)]
+    assert len({m.fingerprint for m in found}) == 1
 
 
 def test_no_text_for_a_split_is_refused(tmp_path, texts):
@@ -149,6 +282,18 @@ def test_packages_are_held_out_whole_and_large_ones_never():
     groups = held_out_groups(documents, 0.02)
     assert "large" not in groups
     assert len(groups) == 12  # the first to reach 2 % of 600 MB
+
+
+def test_a_package_fits_the_share_of_all_its_domains():
+    mixed = [
+        Document(domain="rare", group="both", name="r", n_bytes=2_000_000),
+        Document(domain="rare", group="other", name="r", n_bytes=98_000_000),
+        Document(domain="d", group="both", name="large", n_bytes=300_000_000),
+    ]
+    documents = _documents({f"small{i}": 1 for i in range(300)})
+    groups = held_out_groups([*documents, *mixed], 0.02)
+    assert not {"both", "other"} & groups  # half of a domain at once is too much
+    assert held_out_groups([*documents, *mixed[:2]], 0.02) > {"both"}
 
 
 def test_a_domain_of_one_package_holds_out_nothing():

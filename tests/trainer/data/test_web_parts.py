@@ -119,11 +119,13 @@ def test_a_page_is_decoded_as_it_declares(tmp_path):
         ("http://a/2", text.encode(), "200 OK", "text/html; charset=nonsense"),
         ("http://a/3", b"\xef\xbb\xbf" + text.encode(), "200 OK", ""),
         ("http://a/4", b"just text", "200 OK", ""),
+        ("http://a/5", text.encode(), "200 OK", "text/html; charset=undefined"),
+        ("http://a/6", text.format("idna").encode(), "200 OK", kind),
     ]
     write_warc(tmp_path / "a.warc.gz", pages)
     found = list(read_pages(tmp_path / "a.warc.gz"))
-    assert [p.html[-6:] for p in found] == ["Brücke"] * 3 + [""]
-    assert [p.reason for p in found] == ["", "", "", "not_html"]
+    assert [p.html[-6:] for p in found] == ["Brücke"] * 3 + [""] + ["Brücke"] * 2
+    assert [p.reason for p in found] == ["", "", "", "not_html", "", ""]
     assert found[2].html.startswith("<html>")
 
 

@@ -99,6 +99,6 @@ def _decode(body: bytes, content_type: str) -> str | None:
     for name in (*(m[1].decode() for m in declared if m), "utf-8-sig"):
         try:
             return body.decode(name)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, UnicodeError):  # the codec `undefined` raises the latter
             continue
     return None
