@@ -16,6 +16,7 @@ from store.models import Measurement
 # Our columns under the names that a CSV and `fitting` know them by.
 RENAMED = {"group_name": "group"}
 KEYS = ("id", "run_id", "study_id")  # of this database, meaningless elsewhere
+OF_STUDY = ("loss_unit", "tokenizer")  # may be said once for all points of a study
 FLAGS = ("excluded_outlier", "censored")  # a row that says nothing means no
 
 
@@ -33,19 +34,23 @@ def rows_of(
             f"give exactly one of sweep_id and study_id; got {sweep_id} and {study_id}",
             field="sweep_id",
         )
+    said: dict[str, Any] = {}
     if sweep_id is not None:
         sweeps.get_sweep(session, sweep_id)
         found = measurements.of_sweep(session, sweep_id)
     else:
         assert study_id is not None  # noqa: S101
-        measurements.get_study(session, study_id)
+        about = measurements.get_study(session, study_id).about
+        said = {name: about[name] for name in OF_STUDY if name in about}
         found = measurements.of_study(session, study_id)
-    return [_row(m) for m in found]
+    return [_row(m, said) for m in found]
 
 
-def _row(m: Measurement) -> dict[str, Any]:
-    """A run's points are a group: they err together."""
+def _row(m: Measurement, said: dict[str, Any]) -> dict[str, Any]:
+    """A run's points are a group: they err together. What was `said` of a whole study holds for
+    each of its points, or losses in another unit would be taken for nats/token."""
     row = {RENAMED.get(k, k): v for k, v in measurements.as_row(m).items()}
+    row |= {name: row.get(name) or value for name, value in said.items()}
     return row | {"group": row["group"] or (m.run_id and str(m.run_id))}
 
 

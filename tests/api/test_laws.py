@@ -39,6 +39,23 @@ def test_what_was_exported_imports_to_the_same_rows(client):
     assert one == two
 
 
+def test_what_is_said_of_a_whole_study_is_known_to_its_fits(client, assert_problem):
+    """A unit beside the CSV is the unit of every row, as one in a column is."""
+    law = lambda n, d: 1.7 + 400 / n**0.34 + 400 / d**0.28  # noqa: E731
+    grid = [(n, n * r) for n in (1e7, 3e7, 1e8, 3e8) for r in (5, 20, 80)]
+    text = "n_params,n_tokens,loss\n" + "".join(f"{n},{d},{law(n, d)}\n" for n, d in grid)
+    bits = post_csv(client, text, name="bits", loss_unit="bits/byte", tokenizer="gpt2").json()
+    nats = post_csv(client, text, name="nats", tokenizer="gpt2").json()
+    ask = {"study_id": bits["id"], "law": "chinchilla", "n_bootstrap": 0}
+    assert client.post("/v1/fits", json=ask).json()["loss_unit"] == "bits/byte"
+    pair = {"a": {"study_id": bits["id"]}, "b": {"study_id": nats["id"]}, "n_bootstrap": 0}
+    answer = client.post("/v1/comparisons", json=pair)
+    assert_problem(answer, 422)
+    assert "recipes must share their loss_unit; got 'bits/byte' and" in answer.json()["detail"]
+    row = client.get("/v1/studies/bits/measurements.json").json()["items"][0]
+    assert (row["loss_unit"], row["tokenizer"]) == ("bits/byte", "gpt2")
+
+
 def test_rows_as_json_are_the_same_study(client):
     rows = [{"n_params": 1e6, "n_tokens": 2e7, "loss": 3.5}]
     answer = client.post("/v1/studies", json={"name": "json", "rows": rows})
