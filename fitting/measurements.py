@@ -106,6 +106,7 @@ class Measurements:
         with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
+        check_header(reader.fieldnames or ())
         names = [name for name in reader.fieldnames or () if name]
         if not names or not rows:
             raise InputError(f"{path} needs a header line and at least one row; got neither or one")
@@ -136,6 +137,17 @@ def array_names() -> list[str]:
         "loss_unit", "tokenizer", "tokenizer_fingerprint", "n_convention", "source", "n_excluded",
     }  # fmt: skip
     return [f.name for f in fields(Measurements) if f.name not in meta]
+
+
+def check_header(names: Iterable[str]) -> None:
+    """Raises InputError: of two columns of one name the last would win, and nobody would know."""
+    seen: set[str] = set()
+    for name in names:
+        if name and name in seen:
+            raise InputError(
+                f"column {name} is there twice; rename one of the two, or leave it out", field=name
+            )
+        seen.add(name)
 
 
 def _check_lengths(table: Mapping[str, Any]) -> None:
