@@ -139,6 +139,12 @@ def test_all_approaches_together_answer_about_serving_and_short_data(client, ans
     assert "repetition_unmeasured" in {w["code"] for w in short["warnings"]}
 
 
+def test_prices_may_be_judged_by_a_date(client, answered):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP", "today": "2026-01-01"}
+    answer = client.post("/v1/recommendations", json=ask)
+    assert answer.status_code == 201, answer.text
+
+
 def test_a_budget_far_beyond_the_measurements_is_refused(client, answered, assert_problem):
     ask = {"fit_id": answered.fit_id, "budget": "1e26FLOP"}
     answer = client.post("/v1/recommendations", json=ask)
