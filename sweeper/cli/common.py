@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-OUT = Console()
-ERR = Console(stderr=True)
+OUT = Console(markup=False)  # names and reasons are other people's: a bracket is a bracket
+ERR = Console(stderr=True, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -150,8 +150,10 @@ def read_spec(file: Path) -> dict[str, Any]:
     """The spec as plain JSON values.
 
     Raises:
-        InputError: no such file, or neither YAML nor JSON.
+        InputError: no such file, neither YAML nor JSON, or a value that JSON has not.
     """
+    import json
+
     import yaml
 
     from fitting.errors import InputError
@@ -164,6 +166,12 @@ def read_spec(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} is neither YAML nor JSON: {e}", field="file") from e
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold an object such as `name: …`", field="file")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as e:
+        raise InputError(
+            f"{file} must hold what JSON can say: {e} (put quotes around dates)", field="file"
+        ) from e
     return value
 
 

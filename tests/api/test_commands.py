@@ -72,6 +72,8 @@ def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
     [
         ("name: x\nbudgets: [1e12", "neither YAML nor JSON"),
         ("- 1\n- 2\n", "must hold an object"),
+        ("name: 2026-11-21\n", "Object of type date is not JSON serializable .put quotes"),
+        ("name: x\nbudgets: [.nan]\nsizes: [1e4]\n", "Out of range float values are not JSON"),
         ("name: x\nbudget: [1e12]\nsizes: [1e4]\n", "unknown key 'budget'"),
         ("name: x\nbudgets: [-1e12]\nsizes: [1e4]\n", "greater than 0"),
     ],
