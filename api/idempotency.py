@@ -67,7 +67,7 @@ def answered(
         return None
     with reading(engine) as session:
         earlier = idempotency.find(session, scope, key, _canonical(body))
-    return earlier and _again(response, earlier)
+    return None if earlier is None else _again(response, earlier)
 
 
 def _again(response: Response, earlier: idempotency.Answer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -82,11 +83,16 @@ def used_by(session: Session, fit: FitRow) -> Measurements:
 
 
 def to_csv(rows: Iterable[dict[str, Any]]) -> str:
-    """One line per point with every column that any row has, ready to be imported again."""
-    rows = list(rows)
+    """One line per point with every column that any row has, ready to be imported again. What
+    has parts, as the losses by domain have, is JSON in its cell."""
+    rows = [{name: _cell(value) for name, value in row.items()} for row in rows]
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in KEYS]
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -1,12 +1,13 @@
 """/v1/studies: measurements from elsewhere, as CSV or JSON, fitted like a sweep."""
 
 import json
+import re
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -31,11 +32,22 @@ class StudyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=NAME, max_length=200)
+    name: str = Field(max_length=200, json_schema_extra={"pattern": NAME})
     rows: list[dict[str, float | str | bool | None]] = Field(min_length=1)
     loss_unit: str | None = Field(default=None, max_length=50)
     tokenizer: str | None = Field(default=None, max_length=200)
     source: str | None = Field(default=None, max_length=500)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if not re.fullmatch(NAME, name):
+            raise InputError(
+                "name needs a letter, or it would be taken for an id, and may have letters, digits, "
+                f"spaces and . _ + : - alone; got {name!r}",
+                field="name",
+            )
+        return name
 
 
 class StudyOut(BaseModel):
@@ -49,7 +61,8 @@ class StudyOut(BaseModel):
 async def study_in(
     request: Request,
     name: Annotated[
-        str | None, Query(pattern=NAME, max_length=200, description="With a CSV body")
+        str | None,
+        Query(max_length=200, description="With a CSV body", json_schema_extra={"pattern": NAME}),
     ] = None,
     loss_unit: Annotated[str | None, Query(max_length=50)] = None,
     tokenizer: Annotated[str | None, Query(max_length=200)] = None,
@@ -79,6 +92,9 @@ def _as_input_error(e: ValidationError) -> InputError:
     """The first complaint. A value of a row may be of four types, and pydantic complains of each:
     what it adds to the path is no part of the document."""
     first = e.errors(include_url=False)[0]
+    said = first.get("ctx", {}).get("error")
+    if isinstance(said, InputError):
+        return said
     field = ".".join(str(part) for part in first["loc"][:3])
     if len(first["loc"]) > 3:
         kind = type(first["input"]).__name__

@@ -176,16 +176,18 @@ def read_spec(file: Path) -> dict[str, Any]:
 
 
 def _plan(spec: dict[str, Any], url: str | None) -> dict[str, Any]:
-    from fitting.errors import InputError
-    from sweeper.client import find_url
+    import os
+
+    from sweeper.errors import NoServiceError
 
     try:
-        find_url(url)
-    except InputError:
-        from store.settings import load_settings
-        from sweeper.spec import parse
-        from sweeper.submit import plan_for
+        with connect(url) as client:
+            return client.plan(spec)
+    except NoServiceError:
+        if url or os.environ.get("ISOFLOP_URL"):  # that one was asked for
+            raise
+    from store.settings import load_settings
+    from sweeper.spec import parse
+    from sweeper.submit import plan_for
 
-        return plan_for(load_settings(), parse(spec)).to_dict()
-    with connect(url) as client:
-        return client.plan(spec)
+    return plan_for(load_settings(), parse(spec)).to_dict()

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 
+from api.measured import to_csv
 from tests.api.conftest import post_csv
 
 CSV = "n_params,n_tokens,loss,budget,note,excluded_outlier\n"
@@ -54,6 +55,11 @@ def test_what_is_said_of_a_whole_study_is_known_to_its_fits(client, assert_probl
     assert "recipes must share their loss_unit; got 'bits/byte' and" in answer.json()["detail"]
     row = client.get("/v1/studies/bits/measurements.json").json()["items"][0]
     assert (row["loss_unit"], row["tokenizer"]) == ("bits/byte", "gpt2")
+
+
+def test_a_cell_with_parts_is_json():
+    rows = [{"loss": 1.5, "loss_by_domain": {"python": 1.25}, "note": None}]
+    assert to_csv(rows) == 'loss,loss_by_domain,note\n1.5,"{""python"": 1.25}",\n'
 
 
 def test_rows_as_json_are_the_same_study(client):
