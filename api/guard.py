@@ -33,7 +33,8 @@ class Guard:
     def __init__(
         self, app: ASGIApp, *, hosts: Collection[str], max_body_bytes: int = MAX_BODY_BYTES
     ) -> None:
-        self.app, self.hosts, self.max_body_bytes = app, frozenset(hosts), max_body_bytes
+        self.app, self.max_body_bytes = app, max_body_bytes
+        self.hosts = frozenset(map(_as_named, hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,6 +84,12 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return host
+
+
+def _as_named(host: str) -> str:
+    """As `_host_name` reads it in a request: lower case, no port, no brackets."""
+    bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+    return _host_name(f"[{host}]" if bare_ipv6 else host)
 
 
 def _same(origin: str, headers: Headers) -> bool:

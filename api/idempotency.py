@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 from fastapi import Header, Response
 from pydantic import BaseModel
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from store import idempotency
+from store.engine import reading
 
 KeyHeader = Annotated[
     str | None,
@@ -44,13 +46,35 @@ def once(
     response.status_code = status
     if key is None:
         return work().model_dump(mode="json")
-    full_key = f"{scope}:{key}"
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    earlier = idempotency.begin(session, full_key, canonical)
+    earlier = idempotency.begin(session, scope, key, _canonical(body))
     if earlier is not None:
-        response.status_code = earlier.status
-        response.headers["Idempotent-Replay"] = "true"
-        return earlier.body
+        return _again(response, earlier)
     answer = work().model_dump(mode="json")
-    idempotency.finish(session, full_key, status=status, body=answer)
+    idempotency.finish(session, scope, key, status=status, body=answer)
     return answer
+
+
+def answered(
+    engine: Engine, response: Response, *, scope: str, key: str | None, body: Any
+) -> dict[str, Any] | None:
+    """The answer of this key, for a route that has to prepare its work: what it prepares from may
+    have changed since. None: do the work, with `once`.
+
+    Raises:
+        KeyReusedError: the key came with another body.
+    """
+    if key is None:
+        return None
+    with reading(engine) as session:
+        earlier = idempotency.find(session, scope, key, _canonical(body))
+    return None if earlier is None else _again(response, earlier)
+
+
+def _again(response: Response, earlier: idempotency.Answer) -> dict[str, Any]:
+    response.status_code = earlier.status
+    response.headers["Idempotent-Replay"] = "true"
+    return earlier.body
+
+
+def _canonical(body: Any) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from store.models import Measurement
 # Our columns under the names that a CSV and `fitting` know them by.
 RENAMED = {"group_name": "group"}
 KEYS = ("id", "run_id", "study_id")  # of this database, meaningless elsewhere
+OF_STUDY = ("loss_unit", "tokenizer")  # may be said once for all points of a study
 FLAGS = ("excluded_outlier", "censored")  # a row that says nothing means no
 
 
@@ -33,19 +35,23 @@ def rows_of(
             f"give exactly one of sweep_id and study_id; got {sweep_id} and {study_id}",
             field="sweep_id",
         )
+    said: dict[str, Any] = {}
     if sweep_id is not None:
         sweeps.get_sweep(session, sweep_id)
         found = measurements.of_sweep(session, sweep_id)
     else:
         assert study_id is not None  # noqa: S101
-        measurements.get_study(session, study_id)
+        about = measurements.get_study(session, study_id).about
+        said = {name: about[name] for name in OF_STUDY if name in about}
         found = measurements.of_study(session, study_id)
-    return [_row(m) for m in found]
+    return [_row(m, said) for m in found]
 
 
-def _row(m: Measurement) -> dict[str, Any]:
-    """A run's points are a group: they err together."""
+def _row(m: Measurement, said: dict[str, Any]) -> dict[str, Any]:
+    """A run's points are a group: they err together. What was `said` of a whole study holds for
+    each of its points, or losses in another unit would be taken for nats/token."""
     row = {RENAMED.get(k, k): v for k, v in measurements.as_row(m).items()}
+    row |= {name: row.get(name) or value for name, value in said.items()}
     return row | {"group": row["group"] or (m.run_id and str(m.run_id))}
 
 
@@ -77,11 +83,16 @@ def used_by(session: Session, fit: FitRow) -> Measurements:
 
 
 def to_csv(rows: Iterable[dict[str, Any]]) -> str:
-    """One line per point with every column that any row has, ready to be imported again."""
-    rows = list(rows)
+    """One line per point with every column that any row has, ready to be imported again. What
+    has parts, as the losses by domain have, is JSON in its cell."""
+    rows = [{name: _cell(value) for name, value in row.items()} for row in rows]
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in KEYS]
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -82,7 +82,7 @@ def show_run(run_id: Id, session: Reading) -> HTMLResponse:
     if launch is not None:
         sections.insert(0, verdict.forecast(_launch(session, launch)))
     curve = Figure(src=f"/v1/plots/training.svg?run_id={run_id}", caption="Loss along the run.")
-    drawn = curve if curves.of_run(session, run_id) else None
+    drawn = curve if any(p.loss is not None for p in curves.of_run(session, run_id)) else None
     return html("run.html", **_run(row), curve=drawn, sections=sections, run=run)
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from starlette.exceptions import HTTPException
 
 from fitting.errors import InputError, RefusalError
@@ -21,6 +21,7 @@ from store.errors import (
     NotFoundError,
     SchemaError,
     StoreError,
+    is_of_schema,
 )
 
 LOG = structlog.get_logger(__name__)
@@ -108,6 +109,7 @@ def install(app: FastAPI, *, page: Callable[[JSONResponse], Response] | None = N
         RequestValidationError: lambda _, e: _of_validation(e),
         StoreError: lambda _, e: _of_store(e),
         OperationalError: _of_database,
+        ProgrammingError: _of_database,  # PostgreSQL's word for an absent table
         Exception: _of_bug,
     }
     for kind, handler in table.items():
@@ -156,6 +158,12 @@ def _of_store(error: StoreError) -> JSONResponse:
 
 
 def _of_database(request: Request, error: Exception) -> JSONResponse:
+    if is_of_schema(error):
+        return _of_store(
+            SchemaError("the database has not the schema of this program; run `isoflop migrate`")
+        )
+    if isinstance(error, ProgrammingError):
+        raise error  # our mistake: a 500, which the server logs
     LOG.error("database unavailable", path=request.url.path, error=str(error))
     return respond(
         503,

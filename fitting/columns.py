@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fitting.errors import InputError
-from fitting.measurements import Array
+from fitting.measurements import Array, check_header
 
 Columns = dict[str, Array]
 
@@ -24,6 +24,7 @@ def read_columns(
     with Path(path).open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
+    check_header(reader.fieldnames or ())
     found = [name for name in reader.fieldnames or () if name]
     for name in required:
         if name not in found:

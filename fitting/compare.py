@@ -84,6 +84,9 @@ def compare(
         one, two = getattr(a, name), getattr(b, name)
         if one != two:
             raise InputError(f"recipes must share their {name}; got {one!r} and {two!r} (convert to bits per byte)", field=name)  # fmt: skip
+    one, two = a.tokenizer_fingerprint, b.tokenizer_fingerprint
+    if one and two and one != two:  # a table from elsewhere need not have one
+        raise InputError(f"recipes must share their tokenizer; both are {a.tokenizer!r}, with the fingerprints {one[:12]} and {two[:12]} (convert to bits per byte)", field="tokenizer_fingerprint")  # fmt: skip
     fits = tuple(
         fit(m, law=law, delta="mad", n_bootstrap=n_bootstrap, seed=seed + k)
         for k, m in enumerate((a, b))

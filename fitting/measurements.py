@@ -45,6 +45,7 @@ class Measurements:
     censored: NDArray[np.bool_] | None = None  # True: under-tuned, the loss is an upper bound
     loss_unit: str = "nats/token"
     tokenizer: str | None = None
+    tokenizer_fingerprint: str | None = None  # two BPEs share a name, not their losses
     n_convention: str = "multiplied"  # what N counts
     source: str = ""
     n_excluded: int = 0  # rows left out because `excluded_outlier` said so
@@ -65,8 +66,8 @@ class Measurements:
 
         Args:
             columns: n_params, n_tokens, loss and any of flops, unique_tokens, group, loss_se,
-                budget, decayed, censored, excluded_outlier, loss_unit, tokenizer. Others are
-                ignored.
+                budget, decayed, censored, excluded_outlier, loss_unit, tokenizer,
+                tokenizer_fingerprint. Others are ignored.
             meta: `loss_unit`, `tokenizer`, `n_convention`, `source`;
                 `keep_excluded=True` keeps rows flagged `excluded_outlier`.
 
@@ -89,7 +90,7 @@ class Measurements:
         }
         if "flops" not in arrays:
             arrays["flops"] = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
-        for name in ("loss_unit", "tokenizer"):
+        for name in ("loss_unit", "tokenizer", "tokenizer_fingerprint"):
             if _present(table, name):
                 meta.setdefault(name, _one_value(np.asarray(table[name])[keep], name))
         return cls(**arrays, **meta, n_excluded=int((~keep).sum()))
@@ -105,6 +106,7 @@ class Measurements:
         with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
+        check_header(reader.fieldnames or ())
         names = [name for name in reader.fieldnames or () if name]
         if not names or not rows:
             raise InputError(f"{path} needs a header line and at least one row; got neither or one")
@@ -131,8 +133,21 @@ class Measurements:
 
 def array_names() -> list[str]:
     """Fields that hold one value per row."""
-    meta = {"loss_unit", "tokenizer", "n_convention", "source", "n_excluded"}
+    meta = {
+        "loss_unit", "tokenizer", "tokenizer_fingerprint", "n_convention", "source", "n_excluded",
+    }  # fmt: skip
     return [f.name for f in fields(Measurements) if f.name not in meta]
+
+
+def check_header(names: Iterable[str]) -> None:
+    """Raises InputError: of two columns of one name the last would win, and nobody would know."""
+    seen: set[str] = set()
+    for name in names:
+        if name and name in seen:
+            raise InputError(
+                f"column {name} is there twice; rename one of the two, or leave it out", field=name
+            )
+        seen.add(name)
 
 
 def _check_lengths(table: Mapping[str, Any]) -> None:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fitting.errors import RefusalError
+
 Array = NDArray[np.float64]
 
 
@@ -34,7 +36,7 @@ def curves(
     """Group the points of a run by branch.
 
     Raises:
-        ValueError: no point has a finite loss.
+        RefusalError: no point has a finite loss.
     """
     branches: dict[int, list[tuple[float, float]]] = {}
     n_left_out = 0
@@ -44,7 +46,9 @@ def curves(
         else:
             branches.setdefault(p["branch"], []).append((p["n_tokens"], p["loss"]))
     if not branches:
-        raise ValueError("a training curve needs a point with a finite loss; got none")
+        raise RefusalError(
+            "a training curve needs a point with a finite loss; got none", code="no_data"
+        )
     found = tuple(
         Curve(horizon=horizon, points=np.array(sorted(rows), float))
         for horizon, rows in sorted(branches.items())

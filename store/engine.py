@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from fitting.errors import InputError
@@ -33,9 +34,16 @@ def make_engine(url: str) -> Engine:
     """An engine for `sqlite:///file` or `postgresql://user:password@host/name`.
 
     Raises:
-        InputError: another database.
+        InputError: another database, or no URL.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as e:  # says no more: there may be a password in it
+        raise InputError(
+            "database_url must be sqlite:///file or postgresql://user:password@host/name; got no "
+            "URL",
+            field="database_url",
+        ) from e
     kind = parsed.get_backend_name()
     strict_json = partial(dumps, allow_nan=False)
     if kind == "sqlite":

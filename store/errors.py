@@ -45,3 +45,11 @@ class KeyInFlightError(StoreError):
 
 class SchemaError(StoreError):
     """The database's schema is not this program's."""
+
+
+def is_of_schema(error: Exception) -> bool:
+    """Whether the database said that a table or a column is not there: it needs to be migrated."""
+    said = getattr(error, "orig", None)
+    known = ("no such table", "no such column", "has no column")  # SQLite has no codes for these
+    coded = getattr(said, "sqlstate", "") in ("42P01", "42703")  # PostgreSQL has
+    return coded or any(words in str(said) for words in known)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 HOME_VARIABLE = "ISOFLOP_HOME"
 
@@ -29,7 +30,8 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        return self.database_url or f"sqlite:///{self.home / 'isoflop.db'}"
+        file = URL.create("sqlite", database=str(self.home / "isoflop.db"))  # escapes ? and %
+        return self.database_url or file.render_as_string()
 
     @property
     def runs(self) -> Path:

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import httpx2
 
 from fitting.errors import InputError
-from sweeper.wire import parse_events, raise_for
+from sweeper.errors import NoServiceError
+from sweeper.wire import document, parse_events, raise_for
 
 Json = dict[str, Any]
 DEFAULT_HOME = "isoflop-home"
@@ -26,7 +27,7 @@ def find_url(url: str | None = None, *, home: Path | None = None) -> str:
     """`url`, else ISOFLOP_URL, else what the running service wrote to <home>/service.json.
 
     Raises:
-        InputError: none of the three is there.
+        NoServiceError: none of the three is there, or the file is damaged.
     """
     given = url or os.environ.get("ISOFLOP_URL")
     if given:
@@ -34,11 +35,18 @@ def find_url(url: str | None = None, *, home: Path | None = None) -> str:
     folder = home or Path(os.environ.get("ISOFLOP_HOME", DEFAULT_HOME))
     file = folder / "service.json"
     if not file.is_file():
-        raise InputError(
+        raise NoServiceError(
             f"no service found: {file} does not exist; start one with `isoflop up`, or give --url",
             field="url",
         )
-    return str(json.loads(file.read_text())["url"]).rstrip("/")
+    try:
+        return str(json.loads(file.read_text())["url"]).rstrip("/")
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoServiceError(
+            f"{file} does not say where the service is; start it again with `isoflop up`, or give "
+            "--url",
+            field="url",
+        ) from error
 
 
 class Client:
@@ -206,16 +214,18 @@ class Client:
                 return
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
-        return dict(self._send(method, path, **request).json())
+        return document(self._send(method, path, **request))
 
     def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         try:
             answer = self.http.request(method, path, **request)
         except httpx2.TransportError as error:
-            raise InputError(
+            raise NoServiceError(
                 f"no service answers at {self.url} ({error}); start one with `isoflop up`",
                 field="url",
             ) from error
+        except ValueError as error:  # NaN, which JSON has not
+            raise InputError(f"this cannot be asked over HTTP: {error}") from error
         raise_for(answer)
         return answer
 

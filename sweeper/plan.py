@@ -177,7 +177,12 @@ def _check_tokens(runs: tuple[PlannedRun, ...], spec: SweepSpec, manifest: Manif
 
 
 def priced_as(spec: SweepSpec) -> str:
+    """Raises InputError: a device that is in no table, or a GPU that nobody named."""
     if spec.priced_as is not None:
+        try:
+            load_tables().device(spec.priced_as)
+        except InputError as e:
+            raise InputError(f"priced_as: {e}", field="priced_as") from e
         return spec.priced_as
     if spec.device == "cuda":
         raise InputError(

@@ -11,10 +11,10 @@ from typing import TypeVar
 from fitting.costs.architecture import Architecture
 from fitting.costs.flops import n_tokens_for
 from fitting.errors import InputError
-from sweeper.spec import Recipe, Shape, Size, SweepSpec
+from sweeper.spec import BIGGEST, Recipe, Shape, Size, SweepSpec
 from trainer.config import DataSpec, OptimizerSpec, Precision, RunSpec, ScheduleSpec
 from trainer.data.manifest import Manifest
-from trainer.ladder import architecture_for
+from trainer.ladder import MAX_PARAMS, architecture_for
 from trainer.recipe import recipe, whole_steps
 
 MIN_STEPS = 10  # RunSpec's own bound
@@ -77,9 +77,14 @@ def model_of(size: Size, spec: SweepSpec, vocab_size: int, path: str) -> Archite
             return architecture_for(
                 size, vocab_size=vocab_size, context=spec.context, family=spec.family
             )
-        return Architecture(
+        model = Architecture(
             family=spec.family, vocab_size=vocab_size, context=spec.context, **size.model_dump()
         )
+        if model.n_params_total > MAX_PARAMS:
+            raise InputError(
+                f"a model may have {MAX_PARAMS:.3g} parameters; got {model.n_params_total:.3g}"
+            )
+        return model  # noqa: TRY300
     except ValueError as e:  # InputError too
         raise InputError(f"{path}: {e}", field=path) from e
 
@@ -117,6 +122,13 @@ def run_spec(
     """
     optimizer, schedule, batch_tokens = recipe(model, round(points[-1].n_tokens))
     batch_tokens = changes.batch_tokens or batch_tokens
+    schedule = _changed(schedule, changes)
+    if schedule.warmup_share + schedule.cooldown_share >= 1:
+        raise InputError(
+            "recipe.warmup_share and recipe.cooldown_share must add up to less than 1; got "
+            f"{schedule.warmup_share:g} and {schedule.cooldown_share:g}",
+            field="recipe.cooldown_share",
+        )
     horizons = [_horizon(p, model, batch_tokens) for p in points]
     try:
         return RunSpec(
@@ -125,7 +137,7 @@ def run_spec(
             horizons=tuple(sorted(set(horizons))),
             batch_tokens=batch_tokens,
             optimizer=_changed(optimizer, changes),
-            schedule=_changed(schedule, changes),
+            schedule=schedule,
             seed=seed,
             precision=precision,
             **({"eval_tokens": changes.eval_tokens} if changes.eval_tokens else {}),
@@ -135,6 +147,12 @@ def run_spec(
 
 
 def _horizon(point: Point, model: Architecture, batch_tokens: int) -> int:
+    if point.n_tokens >= BIGGEST:
+        raise InputError(
+            f"{point.field} gives the model of N={model.n_params} {point.n_tokens:.4g} tokens; a "
+            f"run may take fewer than {BIGGEST:.4g}",
+            field=point.field,
+        )
     if point.n_tokens < MIN_STEPS * batch_tokens:
         raise InputError(
             f"{point.field} gives the model of N={model.n_params} only {point.n_tokens:.4g} tokens, "

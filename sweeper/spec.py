@@ -20,7 +20,9 @@ from pydantic import (
 from fitting.errors import InputError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0)]
+BIGGEST = 2**63  # the first whole number that no database keeps
+Count = Annotated[int, Field(gt=0, lt=BIGGEST)]
+Seed = Annotated[int, Field(ge=0, lt=BIGGEST)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # it becomes the name of a folder
 
 
@@ -31,7 +33,7 @@ class _Strict(BaseModel):
 class Shape(_Strict):
     """An explicit architecture; what is left out follows `fitting.costs.architecture`."""
 
-    n_layer: Count
+    n_layer: Annotated[int, Field(gt=0, le=10_000)]  # the deepest models have a few hundred
     d_model: Count
     n_head: Count = 1
     n_kv_head: int = Field(0, ge=0)
@@ -100,7 +102,7 @@ class SweepSpec(_Strict):
     grid: tuple[GridPoint, ...] = ()
     share_trunks: bool = True  # one run per size, measured on the way; False: a run per point
     tokens_per_param: tuple[Positive, Positive] | None = None  # points outside are left out
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     # Runs that differ in seed or rate only are trained together, up to twice as fast below 200k
     # parameters on a core. Sums are taken in another order, which training amplifies: losses differ
     # from those of single runs by less than from those of another seed.
@@ -111,6 +113,13 @@ class SweepSpec(_Strict):
     priced_as: str | None = None  # device id of the price table; default: a core of this machine
     recipe: Recipe = Recipe()
     limits: Limits = Limits()
+
+    @field_validator("name")
+    @classmethod
+    def _readable(cls, name: str) -> str:
+        if not name.strip() or "\0" in name:
+            raise ValueError(f"needs a character one can see, and no NUL; got {name!r}")
+        return name
 
     @field_validator("seeds", "budgets", "tokens", "sizes")
     @classmethod

@@ -117,7 +117,7 @@ def up(settings: Settings, how: Up) -> None:
 
 def _supervise(settings: Settings, how: Up, listener: socket.socket, told: threading.Event) -> None:
     children = _children(how, listener)
-    url = f"http://{how.host}:{listener.getsockname()[1]}"
+    url = f"http://{_reached_as(how.host)}:{listener.getsockname()[1]}"
     log.info("up", url=url, home=str(settings.home))
     try:
         while not told.is_set():
@@ -132,6 +132,11 @@ def _supervise(settings: Settings, how: Up, listener: socket.socket, told: threa
             ray_head.stop_head(settings.home)
         settings.service_file.unlink(missing_ok=True)
         log.info("down")
+
+
+def _reached_as(host: str) -> str:
+    """Of this machine's commands. One listens on 0.0.0.0; the guard serves no host of that name."""
+    return "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104
 
 
 def _children(how: Up, listener: socket.socket) -> list[Child]:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 
 from fitting.errors import InputError, RefusalError
+from sweeper.errors import ServiceError
 
 Json = dict[str, Any]
 
@@ -14,16 +15,28 @@ Json = dict[str, Any]
 def raise_for(answer: httpx2.Response) -> None:
     if not answer.is_error:
         return
-    try:
-        problem = answer.json()
-    except ValueError:
-        raise RuntimeError(f"{answer.url} answered {answer.status_code}, not as JSON") from None
+    problem = document(answer)
+    if "detail" not in problem:
+        raise ServiceError(f"{answer.url} answered {answer.status_code} without saying why")
     if answer.status_code in (404, 422):
         raise InputError(problem["detail"], field=_field(problem))
     if answer.status_code == 409:
         reasons = tuple(problem.get("reasons", ()))
         raise RefusalError(problem["detail"], code=problem.get("code", "conflict"), reasons=reasons)
-    raise RuntimeError(f"{answer.url} answered {answer.status_code}: {problem['detail']}")
+    raise ServiceError(f"{answer.url} answered {answer.status_code}: {problem['detail']}")
+
+
+def document(answer: httpx2.Response) -> Json:
+    """Raises ServiceError: no JSON object, so something else answers at this address."""
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ServiceError(
+            f"{answer.url} answered {answer.status_code}, not as isoflop does; is it the service?"
+        )
+    return found
 
 
 def _field(problem: Json) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
 
 from api.answering import Question, answer, context_of
 from api.deps import MAX_ID, Cursor, EngineDep, Id, Limit, Page, Reading, key_of, page
@@ -78,7 +79,7 @@ def create_recommendation(asked: RecommendIn, engine: EngineDep) -> Recommendati
                 session,
                 fit_id=asked.fit_id,
                 flops=result["flops"],
-                options=asdict(question),
+                options=to_jsonable_python(asdict(question)),  # `today` is a date
                 result=result,
             )
         )

@@ -1,23 +1,22 @@
 """/v1/studies: measurements from elsewhere, as CSV or JSON, fitted like a sweep."""
 
-import csv
-import io
 import json
+import re
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.deps import MAX_ID, Cursor, EngineDep, Limit, Page, Reading, key_of, page
 from api.idempotency import KeyHeader, once
-from api.measured import KEYS, rows_of, to_csv
+from api.measured import rows_of, to_csv
 from api.problems import ProblemError, documented
+from api.tabular import check_text, checked, read_csv, read_json
 from fitting.errors import InputError
-from fitting.measurements import ALIASES, Measurements
 from store import measurements
 from store.engine import writing
 from store.errors import NotFoundError
@@ -25,8 +24,7 @@ from store.models import Measurement, Study
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 NAME = r"^[\w .+:-]*[^\W\d][\w .+:-]*$"  # not a number: studies are found by id or by name
-NUMBERS = ("bits_per_byte", "flops_exact", "n_params_total", "n_params_non_embedding")
-STORED = {"group": "group_name", "budget": "budget_flops"}
+ABOUT = ("loss_unit", "tokenizer", "source")  # said of the whole study
 
 
 class StudyIn(BaseModel):
@@ -34,11 +32,22 @@ class StudyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=NAME, max_length=200)
+    name: str = Field(max_length=200, json_schema_extra={"pattern": NAME})
     rows: list[dict[str, float | str | bool | None]] = Field(min_length=1)
     loss_unit: str | None = Field(default=None, max_length=50)
     tokenizer: str | None = Field(default=None, max_length=200)
     source: str | None = Field(default=None, max_length=500)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if not re.fullmatch(NAME, name):
+            raise InputError(
+                "name needs a letter, or it would be taken for an id, and may have letters, digits, "
+                f"spaces and . _ + : - alone; got {name!r}",
+                field="name",
+            )
+        return name
 
 
 class StudyOut(BaseModel):
@@ -52,7 +61,8 @@ class StudyOut(BaseModel):
 async def study_in(
     request: Request,
     name: Annotated[
-        str | None, Query(pattern=NAME, max_length=200, description="With a CSV body")
+        str | None,
+        Query(max_length=200, description="With a CSV body", json_schema_extra={"pattern": NAME}),
     ] = None,
     loss_unit: Annotated[str | None, Query(max_length=50)] = None,
     tokenizer: Annotated[str | None, Query(max_length=200)] = None,
@@ -65,16 +75,33 @@ async def study_in(
     """
     body = await request.body()
     if request.headers.get("content-type", "").split(";")[0].strip() == "text/csv":
-        said = {"name": name, "rows": _parse_csv(body)}
+        said = {"name": name, "rows": read_csv(body)}
         about = {"loss_unit": loss_unit, "tokenizer": tokenizer, "source": source}
     else:
-        said, about = _parse_json(body), {}
+        said, about = read_json(body), {}
     try:
-        return StudyIn.model_validate(said | about)
+        study = StudyIn.model_validate(said | about)
     except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{field or 'body'}: {first['msg']}", field=field) from e
+        raise _as_input_error(e) from e
+    for field in ABOUT:
+        check_text(getattr(study, field) or "", field, field)
+    return study
+
+
+def _as_input_error(e: ValidationError) -> InputError:
+    """The first complaint. A value of a row may be of four types, and pydantic complains of each:
+    what it adds to the path is no part of the document."""
+    first = e.errors(include_url=False)[0]
+    said = first.get("ctx", {}).get("error")
+    if isinstance(said, InputError):
+        return said
+    field = ".".join(str(part) for part in first["loc"][:3])
+    if len(first["loc"]) > 3:
+        kind = type(first["input"]).__name__
+        return InputError(
+            f"{field}: a number, a text, true, false or null; got {kind}", field=field
+        )
+    return InputError(f"{field or 'body'}: {first['msg']}", field=field)
 
 
 _TABLE = {"schema": {"$ref": "#/components/schemas/StudyIn"}}
@@ -96,7 +123,8 @@ def create_study(
     key: KeyHeader = None,
 ) -> StudyOut:
     """Keep measurements under a name. Every row is checked; none is dropped."""
-    rows = _checked(study)
+    meta = study.model_dump(include={"loss_unit", "tokenizer"}, exclude_none=True)
+    rows = checked(study.rows, **meta)
     with writing(engine) as session:
         answer = once(
             session,
@@ -116,7 +144,9 @@ def list_studies(session: Reading, limit: Limit = 50, cursor: Cursor = None) -> 
     return page(found, limit, lambda study: show(session, study))
 
 
-StudyKey = Annotated[str, Path(min_length=1, max_length=200, description="Id or name")]
+StudyKey = Annotated[
+    str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="Id or name")
+]
 
 
 @router.get("/{study}", responses=documented(HTTPStatus.NOT_FOUND))
@@ -173,52 +203,5 @@ def _add(session: Session, study: StudyIn, rows: list[dict[str, Any]]) -> StudyO
             type_="/problems/conflict",
             code="exists",
         )
-    about = study.model_dump(include={"loss_unit", "tokenizer", "source"}, exclude_none=True)
+    about = study.model_dump(include={*ABOUT}, exclude_none=True)
     return show(session, measurements.add_study(session, name=study.name, rows=rows, about=about))
-
-
-def _checked(study: StudyIn) -> list[dict[str, Any]]:
-    """Rows with numbers where numbers belong, and everything else kept beside them."""
-    columns = {n: [row.get(n) for row in study.rows] for row in study.rows for n in row}
-    meta = study.model_dump(include={"loss_unit", "tokenizer"}, exclude_none=True)
-    known = Measurements.from_columns(columns, keep_excluded=True, **meta).to_columns()
-    table = {STORED.get(n, n): values for n, values in known.items()}
-    for name, values in columns.items():
-        alias = ALIASES.get(name, name)
-        read = alias == name or alias not in columns  # a second name of a column is not read
-        if name not in KEYS and not (read and STORED.get(alias, alias) in table):
-            table[name] = [_number(v, name) for v in values] if name in NUMBERS else values
-    return [{n: values[i] for n, values in table.items()} for i in range(len(study.rows))]
-
-
-def _number(value: Any, name: str) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except ValueError as e:
-        raise InputError(f"{name} must be a number; got {value!r}", field=name) from e
-
-
-def _parse_csv(body: bytes) -> list[dict[str, Any]]:
-    try:
-        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as e:
-        raise InputError(f"the body must be a CSV in UTF-8: {e}", field="rows") from e
-    ragged = next((i for i, row in enumerate(rows) if None in row or None in row.values()), None)
-    if ragged is not None:
-        raise InputError(
-            f"every row needs {len(reader.fieldnames or ())} values; row {ragged + 1} has more or "
-            "fewer",
-            field=f"rows[{ragged}]",
-        )
-    return [{n: (v if v != "" else None) for n, v in row.items()} for row in rows]
-
-
-def _parse_json(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except ValueError as e:
-        raise InputError(f"the body must be JSON, or a CSV with Content-Type text/csv: {e}") from e
-    if not isinstance(said, dict):
-        raise InputError(f"the body must be an object; got {type(said).__name__}")
-    return said

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, WrapValidator
 from sqlalchemy.orm import Session
 
 from api.deps import Cursor, EngineDep, Id, Limit, Page, Reading, SettingsDep, Writing, key_of, page
-from api.idempotency import KeyHeader, once
+from api.idempotency import KeyHeader, answered, once
 from api.problems import documented
 from api.routes.runs import RunOut
 from store import runs, sweeps
@@ -21,6 +21,7 @@ from sweeper.spec import SweepSpec, parse
 from sweeper.submit import plan_for, submit
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
+SCOPE = "sweeps"  # of Idempotency-Keys
 
 # Through `parse`, so that REST and the command line complain in the same words.
 SpecIn = Annotated[SweepSpec, WrapValidator(lambda value, _: parse(value))]
@@ -96,6 +97,9 @@ def create_sweep(
     dry_run: Annotated[bool, Query(description="Plan and price only; leaves no row")] = False,
 ) -> SweepOut | PlanOut:
     """Plan a sweep and queue its runs. A point trained before is taken, not trained again."""
+    body = spec.model_dump(mode="json")
+    if not dry_run and (earlier := answered(engine, response, scope=SCOPE, key=key, body=body)):
+        return SweepOut.model_validate(earlier)
     plan = plan_for(settings, spec)
     if dry_run:
         response.status_code = 200
@@ -104,9 +108,9 @@ def create_sweep(
         answer = once(
             session,
             response,
-            scope="sweeps",
+            scope=SCOPE,
             key=key,
-            body=spec.model_dump(mode="json"),
+            body=body,
             work=lambda: show(session, submit(session, spec, plan)),
         )
     return SweepOut.model_validate(answer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.common import print_json
+from sweeper.cli.common import print_json, refuse_given
 
 if TYPE_CHECKING:
     from fitting.measurements import Measurements
@@ -22,6 +22,7 @@ Bootstrap = Annotated[int, typer.Option(help="Resamples; 0: intervals from the c
 Seed = Annotated[int, typer.Option(help="Of the resamples.")]
 KeepOutliers = Annotated[bool, typer.Option(help="Use rows flagged excluded_outlier too.")]
 Undecayed = Annotated[bool, typer.Option(help="Use rows measured before the rate had decayed.")]
+ONE_LAW = ("objective", "delta", "iid", "scheme", "allow_undecayed")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
+    context: typer.Context,
     csv: Csv = None,
     *,
     law: Law = "chinchilla",
@@ -52,12 +54,21 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a scaling law: coefficients, exponents, intervals, and how the search went."""
+    if law == "auto":
+        refuse_given(context, *ONE_LAW, because="is of a single law, and 'auto' fits all of them")
     if csv is None:
+        refuse_given(
+            context,
+            *ONE_LAW[1:],
+            "keep_outliers",
+            because="needs a CSV file: a service fits with its own",
+        )
         _fit_by_service(
             sweep, study, law=law, objective=objective, seed=seed,
             n_bootstrap=bootstrap or (1000 if law == "auto" else 0),
         )  # fmt: skip
         return
+    refuse_given(context, "sweep", "study", because="is of the service, and a CSV file was given")
     m = load(csv, keep_outliers=keep_outliers)
     if law == "auto":
         from fitting.analysis import analyse
@@ -82,6 +93,7 @@ def fit(
 
 
 def recommend(
+    context: typer.Context,
     csv: Csv = None,
     *,
     budget: Annotated[str, typer.Option(help="5.76e23FLOP, 5000usd, 30d@1024xh100-sxm, …")],
@@ -105,8 +117,13 @@ def recommend(
         seed=seed, inference_tokens=inference_tokens, unique_tokens=unique_tokens,
     )  # fmt: skip
     if csv is None:
+        refuse_given(
+            context, "law", "objective", "delta", "bootstrap", "seed", "keep_outliers",
+            because="needs a CSV file: a fit of the service has its own",
+        )  # fmt: skip
         result = by_service(fit_id, question)
     else:
+        refuse_given(context, "fit_id", because="is of the service, and a CSV file was given")
         result = answer(load(csv, keep_outliers=keep_outliers), question)
     print_json(result) if as_json else tables.show_recommendation(result)
     if result["verdict"] == "refused":

@@ -9,7 +9,9 @@ from importlib import import_module
 import typer
 
 from fitting.errors import InputError, RefusalError
+from store.errors import SchemaError
 from sweeper.cli.common import fail
+from sweeper.errors import ServiceError
 
 GROUPS = ("laws", "estimate", "data", "service", "sweeps", "reports", "demo")
 
@@ -34,5 +36,9 @@ def run() -> None:
         load(app)()
     except RefusalError as e:
         sys.exit(fail(3, e.code, e.reasons))
-    except (InputError, FileNotFoundError) as e:
+    except (InputError, SchemaError, ServiceError) as e:
         sys.exit(fail(2, "bad_input", (str(e),)))
+    except OSError as e:
+        if e.filename is None:  # not a file that somebody named
+            raise
+        sys.exit(fail(2, "bad_input", (f"{e.filename}: {e.strerror}",)))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import OUT
+from sweeper.cli.common import OUT, refuse_given
 from sweeper.cli.sweeps import Url, connect
 
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
+    context: typer.Context,
     csv: Annotated[Path | None, typer.Argument(help="Measurements; needs no service.")] = None,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")],
@@ -38,6 +39,10 @@ def report(
 
         text = csv_report(csv, budgets=budget or [], n_bootstrap=bootstrap, seed=seed)
     else:
+        refuse_given(
+            context, "budget", "bootstrap", "seed",
+            because="needs a CSV file: a report of the service holds what was asked there",
+        )  # fmt: skip
         with connect(url) as client:
             text = client.report(sweep_id=sweep, study_id=study)
     output.write_text(text, encoding="utf-8")

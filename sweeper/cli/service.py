@@ -1,10 +1,17 @@
 """`isoflop up`, `down`, `serve`, `work` and `migrate`: the service and its halves."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from store.settings import Settings
+
+_T = TypeVar("_T")
 Home = Annotated[
     Path | None, typer.Option(help="Folder of runs, corpora and database [env: ISOFLOP_HOME]")
 ]
@@ -26,12 +33,16 @@ def up(
     cpus: Cpus = None,
 ) -> None:
     """API and dispatcher of this machine, supervised. Ctrl-C stops both; `up` goes on later."""
+    from store.migrate import revision
     from store.settings import load_settings
     from sweeper.supervisor import Up
     from sweeper.supervisor import up as bring_up
 
     _check_executor(executor)
-    bring_up(load_settings(home), Up(host=host, port=port, executor=executor, n_cpus=cpus))
+    settings = load_settings(home)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    _on_database(settings, revision)
+    bring_up(settings, Up(host=host, port=port, executor=executor, n_cpus=cpus))
 
 
 def down(home: Home = None) -> None:
@@ -57,10 +68,13 @@ def serve(
 
     import uvicorn
 
+    from store.migrate import check
     from store.settings import load_settings
     from sweeper.orphan import end_with_parent
 
-    os.environ["ISOFLOP_HOME"] = str(load_settings(home).home)
+    settings = load_settings(home)
+    _on_database(settings, check)
+    os.environ["ISOFLOP_HOME"] = str(settings.home)
     config = uvicorn.Config(
         "api.main:create_app_from_settings",
         factory=True,
@@ -91,6 +105,7 @@ def work(
     checkpoint_s: Annotated[float, typer.Option(min=0.1, help="Seconds between checkpoints")] = 15,
 ) -> None:
     """The dispatcher: the only process that drives workers and writes results."""
+    from store.migrate import revision
     from store.settings import load_settings
     from sweeper.work import Work
     from sweeper.work import work as go
@@ -104,19 +119,46 @@ def work(
         drain=drain,
         checkpoint_s=checkpoint_s,
     )
-    go(load_settings(home), how)
+    settings = load_settings(home)
+    _on_database(settings, revision)
+    go(settings, how)
 
 
 def migrate(home: Home = None) -> None:
     """Bring the database to this program's schema."""
-    from store.engine import make_engine
     from store.migrate import upgrade
     from store.settings import load_settings
     from sweeper.cli.common import OUT
 
     settings = load_settings(home)
     settings.home.mkdir(parents=True, exist_ok=True)
-    OUT.print(f"schema {upgrade(make_engine(settings.url))}", markup=False)
+    OUT.print(f"schema {_on_database(settings, upgrade)}", markup=False)
+
+
+def _on_database(settings: "Settings", step: "Callable[[Engine], _T]") -> _T:
+    """What `step` finds.
+
+    Raises:
+        InputError: the database cannot be reached.
+        SchemaError: it has not this program's schema.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    from fitting.errors import InputError
+    from store.engine import make_engine
+
+    engine = make_engine(settings.url)
+    try:
+        return step(engine)
+    except OperationalError as e:
+        where = engine.url.render_as_string(hide_password=True)
+        raise InputError(
+            f"the database {where} cannot be opened: {e.orig} (is its server there? a new home is "
+            "made by `isoflop migrate`)",
+            field="database_url",
+        ) from e
+    finally:
+        engine.dispose()
 
 
 def _check_executor(name: str) -> None:

@@ -150,8 +150,10 @@ def read_spec(file: Path) -> dict[str, Any]:
     """The spec as plain JSON values.
 
     Raises:
-        InputError: no such file, or neither YAML nor JSON.
+        InputError: no such file, neither YAML nor JSON, or a value that JSON has not.
     """
+    import json
+
     import yaml
 
     from fitting.errors import InputError
@@ -164,20 +166,28 @@ def read_spec(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} is neither YAML nor JSON: {e}", field="file") from e
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold an object such as `name: …`", field="file")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as e:
+        raise InputError(
+            f"{file} must hold what JSON can say: {e} (put quotes around dates)", field="file"
+        ) from e
     return value
 
 
 def _plan(spec: dict[str, Any], url: str | None) -> dict[str, Any]:
-    from fitting.errors import InputError
-    from sweeper.client import find_url
+    import os
+
+    from sweeper.errors import NoServiceError
 
     try:
-        find_url(url)
-    except InputError:
-        from store.settings import load_settings
-        from sweeper.spec import parse
-        from sweeper.submit import plan_for
+        with connect(url) as client:
+            return client.plan(spec)
+    except NoServiceError:
+        if url or os.environ.get("ISOFLOP_URL"):  # that one was asked for
+            raise
+    from store.settings import load_settings
+    from sweeper.spec import parse
+    from sweeper.submit import plan_for
 
-        return plan_for(load_settings(), parse(spec)).to_dict()
-    with connect(url) as client:
-        return client.plan(spec)
+    return plan_for(load_settings(), parse(spec)).to_dict()

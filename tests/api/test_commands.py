@@ -65,6 +65,17 @@ def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
     monkeypatch.delenv("ISOFLOP_URL", raising=False)
     monkeypatch.setenv("ISOFLOP_HOME", str(settings.home))
     assert json.loads(isoflop("plan", spec_file, "--json"))["n_runs"] == 5
+    settings.service_file.write_text('{"url": "http://127.0.0.1:9"}')  # of one that was killed
+    assert json.loads(isoflop("plan", spec_file, "--json"))["n_runs"] == 5
+    with pytest.raises(InputError, match=r"no service answers at http://127\.0\.0\.1:9"):
+        isoflop("plan", spec_file, "--url", "http://127.0.0.1:9")
+
+
+def test_a_study_is_not_named_by_a_number(url, isoflop, tmp_path):
+    table = tmp_path / "runs.csv"
+    table.write_text("n_params,n_tokens,loss\n1e6,2e7,3.2\n")
+    with pytest.raises(InputError, match=r"name needs a letter, .*; got '2024'"):
+        isoflop("import", table, "--study", "2024")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +83,8 @@ def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
     [
         ("name: x\nbudgets: [1e12", "neither YAML nor JSON"),
         ("- 1\n- 2\n", "must hold an object"),
+        ("name: 2026-11-21\n", "Object of type date is not JSON serializable .put quotes"),
+        ("name: x\nbudgets: [.nan]\nsizes: [1e4]\n", "Out of range float values are not JSON"),
         ("name: x\nbudget: [1e12]\nsizes: [1e4]\n", "unknown key 'budget'"),
         ("name: x\nbudgets: [-1e12]\nsizes: [1e4]\n", "greater than 0"),
     ],

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 
+from api.measured import to_csv
 from store.engine import writing
 from store.models import Run, SweepRun
 from store.states import RunState
@@ -40,6 +41,28 @@ def test_what_was_exported_imports_to_the_same_rows(client):
         for name in ("one", "two")
     )
     assert one == two
+
+
+def test_what_is_said_of_a_whole_study_is_known_to_its_fits(client, assert_problem):
+    """A unit beside the CSV is the unit of every row, as one in a column is."""
+    law = lambda n, d: 1.7 + 400 / n**0.34 + 400 / d**0.28  # noqa: E731
+    grid = [(n, n * r) for n in (1e7, 3e7, 1e8, 3e8) for r in (5, 20, 80)]
+    text = "n_params,n_tokens,loss\n" + "".join(f"{n},{d},{law(n, d)}\n" for n, d in grid)
+    bits = post_csv(client, text, name="bits", loss_unit="bits/byte", tokenizer="gpt2").json()
+    nats = post_csv(client, text, name="nats", tokenizer="gpt2").json()
+    ask = {"study_id": bits["id"], "law": "chinchilla", "n_bootstrap": 0}
+    assert client.post("/v1/fits", json=ask).json()["loss_unit"] == "bits/byte"
+    pair = {"a": {"study_id": bits["id"]}, "b": {"study_id": nats["id"]}, "n_bootstrap": 0}
+    answer = client.post("/v1/comparisons", json=pair)
+    assert_problem(answer, 422)
+    assert "recipes must share their loss_unit; got 'bits/byte' and" in answer.json()["detail"]
+    row = client.get("/v1/studies/bits/measurements.json").json()["items"][0]
+    assert (row["loss_unit"], row["tokenizer"]) == ("bits/byte", "gpt2")
+
+
+def test_a_cell_with_parts_is_json():
+    rows = [{"loss": 1.5, "loss_by_domain": {"python": 1.25}, "note": None}]
+    assert to_csv(rows) == 'loss,loss_by_domain,note\n1.5,"{""python"": 1.25}",\n'
 
 
 def test_rows_as_json_are_the_same_study(client):
@@ -139,6 +162,12 @@ def test_all_approaches_together_answer_about_serving_and_short_data(client, ans
     spent = served["n_params"] * (6 * served["n_tokens"] + 2e7)
     assert spent == pytest.approx(3e13)
     assert "repetition_unmeasured" in {w["code"] for w in short["warnings"]}
+
+
+def test_prices_may_be_judged_by_a_date(client, answered):
+    ask = {"fit_id": answered.fit_id, "budget": "3e13FLOP", "today": "2026-01-01"}
+    answer = client.post("/v1/recommendations", json=ask)
+    assert answer.status_code == 201, answer.text
 
 
 def test_a_budget_far_beyond_the_measurements_is_refused(client, answered, assert_problem):

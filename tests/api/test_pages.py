@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from store import curves, runs
 from store.engine import writing
 from store.runs import get_run
 from sweeper import attempts, ingest
@@ -48,6 +49,14 @@ def test_a_fitted_sweep_shows_law_figures_and_answers(client, answered):
         picture = client.get(src.replace("&amp;", "&"))
         assert picture.status_code == 200, picture.text
         assert picture.headers["content-type"] == "image/svg+xml"
+
+
+def test_a_run_whose_losses_were_never_finite_has_no_curve(client, spec, engine, assert_problem):
+    client.post("/v1/sweeps", json=spec)
+    with writing(engine) as session:
+        curves.add_points(session, runs.get_run(session, 1), [{"step": 1, "n_tokens": 9}])
+    assert "training.svg" not in get(client, "/runs/1").text
+    assert_problem(client.get("/v1/plots/training.svg?run_id=1"), 409, code="no_data")
 
 
 def test_buttons_do_what_rest_does_and_lead_back(client, spec):

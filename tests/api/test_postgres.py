@@ -4,7 +4,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.main import create_app
 from store import migrate
 from store.engine import make_engine
 from tests.databases import empty_url  # noqa: F401  fixture
@@ -31,6 +33,16 @@ def test_fifty_identical_posts_at_once_make_one_sweep(client, spec):
     assert {a.status_code for a in answers} == {201}
     assert len({json.dumps(a.json(), sort_keys=True) for a in answers}) == 1
     assert len(client.get("/v1/sweeps").json()["items"]) == 1
+
+
+@pytest.mark.parametrize("empty_url", ["sqlite", "postgres"], indirect=True)
+def test_an_empty_database_asks_to_be_migrated(empty_url, settings, assert_problem):  # noqa: F811
+    engine = make_engine(empty_url)
+    with TestClient(create_app(engine, settings), base_url="http://localhost") as client:
+        answer = client.get("/v1/sweeps")
+    assert_problem(answer, 503, type="/problems/schema")
+    assert "isoflop migrate" in answer.json()["detail"]
+    engine.dispose()
 
 
 @pytest.mark.parametrize("empty_url", ["postgres"], indirect=True)

@@ -1,7 +1,7 @@
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from api import problems
 from fitting.errors import InputError, RefusalError
@@ -16,6 +16,9 @@ RAISED = {
     "flying": KeyInFlightError("k"),
     "schema": SchemaError("run `isoflop migrate`"),
     "database": OperationalError("SELECT secret", {}, Exception("away")),
+    "no table": OperationalError("SELECT secret", {}, Exception("no such table: sweep")),
+    "no column": OperationalError("INSERT", {}, Exception("table run has no column named stack")),
+    "bad SQL": ProgrammingError("SELEKT secret", {}, Exception("syntax error")),
     "bug": KeyError("secret"),
 }
 
@@ -51,6 +54,9 @@ def client():
         ("flying", 409, {"type": "/problems/key-in-flight", "key": "k"}),
         ("schema", 503, {"detail": "run `isoflop migrate`"}),
         ("database", 503, {"type": "/problems/database"}),
+        ("no table", 503, {"type": "/problems/schema"}),
+        ("no column", 503, {"type": "/problems/schema"}),
+        ("bad SQL", 500, {"type": "about:blank"}),
         ("bug", 500, {"type": "about:blank"}),
     ],
 )
@@ -58,7 +64,7 @@ def test_every_error_has_its_status_and_members(client, assert_problem, name, st
     assert_problem(client.get(f"/raise/{name}"), status, **members)
 
 
-@pytest.mark.parametrize("name", ["database", "bug"])
+@pytest.mark.parametrize("name", ["database", "bad SQL", "bug"])
 def test_no_internals_leave_with_an_error(client, name):
     assert "secret" not in client.get(f"/raise/{name}").text
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from api.main import create_app
+from api.main import create_app, create_app_from_settings
 from store import leases
 from store.engine import writing
 
@@ -91,6 +91,18 @@ def test_events_of_one_sweep_leave_out_the_others(client, spec):
     found = events_of(client, params={"follow": "false", "sweep_id": 2})
     assert found
     assert {'"sweep_id": 2' in e["data"] for e in found} == {True}
+
+
+@pytest.mark.parametrize("named", ["MyServer", "myserver:8000", "MYSERVER:443"])
+def test_a_name_is_served_however_it_is_written(engine, settings, monkeypatch, named):
+    monkeypatch.setenv("ISOFLOP_HOSTS", f"other, {named}")
+    monkeypatch.setenv("ISOFLOP_HOME", str(settings.home))
+    monkeypatch.delenv("ISOFLOP_DATABASE_URL", raising=False)
+    with TestClient(create_app_from_settings(), base_url="http://myServer:8000") as client:
+        assert client.get("/healthz").status_code == 200
+        for host, status in (("[::1]:8000", 200), ("LOCALHOST", 200), ("third", 421)):
+            assert client.get("/healthz", headers={"Host": host}).status_code == status
+    client.app.state.engine.dispose()
 
 
 def test_our_own_forms_are_accepted_and_headless_origins_are_not(client, spec, assert_problem):

@@ -59,11 +59,22 @@ def test_the_same_key_and_body_give_the_same_sweep(client, spec):
     assert len(client.get("/v1/sweeps").json()["items"]) == 1
 
 
+def test_a_key_is_answered_though_the_corpus_has_gone(client, spec, settings):
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/v1/sweeps", json=spec, headers=headers)
+    (settings.corpora / "default").rename(settings.corpora / "elsewhere")
+    second = client.post("/v1/sweeps", json=spec, headers=headers)
+    assert (second.status_code, second.json()) == (201, first.json())
+    assert second.headers["Idempotent-Replay"] == "true"
+    assert client.post("/v1/sweeps?dry_run=true", json=spec, headers=headers).status_code == 422
+
+
 def test_the_same_key_with_another_body_is_refused(client, spec, assert_problem):
     headers = {"Idempotency-Key": "k1"}
     client.post("/v1/sweeps", json=spec, headers=headers)
     answer = client.post("/v1/sweeps", json=spec | {"name": "other"}, headers=headers)
-    assert_problem(answer, 422, type="/problems/key-reused")
+    assert_problem(answer, 422, type="/problems/key-reused", key="k1")
+    assert "Idempotency-Key 'k1' was used" in answer.json()["detail"]
     assert "choose a new key" in answer.json()["detail"]
 
 

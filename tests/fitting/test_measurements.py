@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitting.columns import read_columns
 from fitting.errors import InputError
 from fitting.measurements import Measurements
 
@@ -19,6 +20,14 @@ def test_columns_come_back_as_they_went_in(rows):
     again = Measurements.from_columns(m.to_columns())
     np.testing.assert_array_equal(again.loss, m.loss)
     np.testing.assert_allclose(m.flops, 6 * m.n_params * m.n_tokens)
+
+
+@pytest.mark.parametrize("read", [Measurements.from_csv, lambda f: read_columns(f, ["loss"])])
+def test_of_two_columns_of_one_name_none_wins(tmp_path, read):
+    (tmp_path / "runs.csv").write_text("n_params,n_tokens,loss,loss\n1e6,2e7,3.2,2.2\n")
+    with pytest.raises(InputError, match="column loss is there twice; rename one") as e:
+        read(tmp_path / "runs.csv")
+    assert e.value.field == "loss"
 
 
 def test_a_frame_and_a_csv_say_the_same(tmp_path):

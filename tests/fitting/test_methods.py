@@ -57,6 +57,21 @@ def test_recipes_in_different_units_are_not_compared():
         compare(a, b)
 
 
+def test_tokenizers_of_one_name_are_told_apart_by_their_fingerprints():
+    columns = simulated.isoflops().to_columns()
+    n = len(columns["loss"])
+    a, b = (
+        Measurements.from_columns(
+            columns | {"tokenizer": ["bpe"] * n, "tokenizer_fingerprint": [letter * 64] * n}
+        )
+        for letter in "ab"
+    )
+    with pytest.raises(InputError, match="both are 'bpe', with the fingerprints aaaaaaaaaaaa and"):
+        compare(a, b)
+    with pytest.raises(InputError, match="tokenizer_fingerprint must be the same in every row"):
+        Measurements.from_columns(columns | {"tokenizer_fingerprint": ["a"] + ["b"] * (n - 1)})
+
+
 def test_the_bad_run_has_the_largest_influence():
     m = simulated.grid(noise=1e-3)
     loss = m.loss.copy()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from fitting.errors import RefusalError
 from reports.training import curves, plot
 
 POINTS = [
@@ -23,7 +24,7 @@ def test_points_without_a_finite_loss_are_counted():
 
 
 def test_nothing_to_draw_is_an_error():
-    with pytest.raises(ValueError, match="a point with a finite loss"):
+    with pytest.raises(RefusalError, match="a point with a finite loss"):
         curves(POINTS[3:])
 
 

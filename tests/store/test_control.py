@@ -43,22 +43,22 @@ def _newest(engine):
 
 
 def test_a_key_gives_the_first_answer_again(session):
-    assert idempotency.begin(session, "k", b"body") is None
-    idempotency.finish(session, "k", status=201, body={"id": 1})
-    again = idempotency.begin(session, "k", b"body")
+    assert idempotency.begin(session, "scope", "k", b"body") is None
+    idempotency.finish(session, "scope", "k", status=201, body={"id": 1})
+    again = idempotency.begin(session, "scope", "k", b"body")
     assert (again.status, again.body) == (201, {"id": 1})
 
 
 def test_a_key_with_another_body_is_refused(session):
-    idempotency.begin(session, "k", b"body")
+    idempotency.begin(session, "scope", "k", b"body")
     with pytest.raises(KeyReusedError, match="'k' was used with another body; choose a new key"):
-        idempotency.begin(session, "k", b"other")
+        idempotency.begin(session, "scope", "k", b"other")
 
 
 def test_a_key_without_an_answer_is_in_flight(session):
-    idempotency.begin(session, "k", b"body")
+    idempotency.begin(session, "scope", "k", b"body")
     with pytest.raises(KeyInFlightError, match="in flight"):
-        idempotency.begin(session, "k", b"body")
+        idempotency.begin(session, "scope", "k", b"body")
 
 
 def test_fifty_equal_requests_do_the_work_once(engine):
@@ -66,10 +66,10 @@ def test_fifty_equal_requests_do_the_work_once(engine):
 
     def ask():
         with writing(engine) as session:
-            answer = idempotency.begin(session, "k", b"body")
+            answer = idempotency.begin(session, "scope", "k", b"body")
             if answer is None:
                 answer = {"id": events.append(session, "worked").id}
-                idempotency.finish(session, "k", status=201, body=answer)
+                idempotency.finish(session, "scope", "k", status=201, body=answer)
             else:
                 answer = answer.body
         answers.append(answer)

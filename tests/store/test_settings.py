@@ -1,3 +1,5 @@
+from sqlalchemy.engine import make_url
+
 from store.settings import load_settings
 
 
@@ -6,6 +8,11 @@ def test_everything_lies_under_the_home(tmp_path, monkeypatch):
     settings = load_settings()
     assert settings.url == f"sqlite:///{tmp_path}/isoflop.db"
     assert {settings.runs.parent, settings.corpora.parent} == {tmp_path}
+
+
+def test_a_home_may_have_any_name(tmp_path):
+    home = tmp_path / "q?mode=ro&a=%20 #"
+    assert make_url(load_settings(home).url).database == str(home / "isoflop.db")
 
 
 def test_an_argument_wins_over_the_environment(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from fitting.errors import InputError, RefusalError
 from sweeper.client import Client, find_url
+from sweeper.errors import ServiceError
 
 
 def client_that_answers(status, body, content_type="application/problem+json"):
@@ -40,8 +41,36 @@ def test_what_is_absent_is_bad_input():
 
 
 def test_a_failing_service_is_not_the_users_mistake():
-    with pytest.raises(RuntimeError, match="answered 500: an unexpected error"):
+    with pytest.raises(ServiceError, match="answered 500: an unexpected error"):
         client_that_answers(500, {"detail": "an unexpected error"}).sweeps().__next__()
+
+
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_what_is_not_the_service_is_recognised(status):
+    def handle(request):
+        return httpx2.Response(status, text="<html>It works!</html>")
+
+    http = httpx2.Client(transport=httpx2.MockTransport(handle), base_url="http://service")
+    with pytest.raises(ServiceError, match=f"answered {status}, not as isoflop does; is it the"):
+        Client(http=http).sweep(1)
+
+
+def test_an_error_without_words_is_one_too():
+    with pytest.raises(ServiceError, match="answered 404 without saying why"):
+        client_that_answers(404, {"error": "?"}).sweep(1)
+
+
+def test_what_json_has_not_is_not_sent():
+    with pytest.raises(InputError, match="cannot be asked over HTTP: Out of range float"):
+        client_that_answers(200, {}).launch(1, max_epochs=float("nan"))
+
+
+@pytest.mark.parametrize("text", ['{"url": "http:', "{}", "[]"])
+def test_a_torn_service_file_says_what_to_do(tmp_path, monkeypatch, text):
+    monkeypatch.delenv("ISOFLOP_URL", raising=False)
+    (tmp_path / "service.json").write_text(text)
+    with pytest.raises(InputError, match=r"does not say where the service is; start it again"):
+        find_url(home=tmp_path)
 
 
 def test_without_a_service_it_says_how_to_start_one():

@@ -93,7 +93,10 @@ BAD = [
     ({"limits": {"flops": 1e9}}, "limits.flops", "raise the limit or ask for fewer"),
     ({"limits": {"hours": 1e-9}}, "limits.hours", "raise the limit"),
     ({"device": "cuda"}, "priced_as", "must name the GPU when device is cuda"),
-    ({"priced_as": "abacus"}, "device", "device 'abacus' is unknown"),
+    ({"priced_as": "abacus"}, "priced_as", "priced_as: device 'abacus' is unknown; known are"),
+    ({"budgets": [1e30], "max_epochs": 1e18}, "budgets.0", r"e\+25 tokens; a run may take fewer than 9.223e\+18"),
+    ({"sizes": [{"n_layer": 2, "d_model": 10**12}]}, "sizes.0", r"a model may have 1e\+18 parameters; got 2.4e\+25"),
+    ({"recipe": {"warmup_share": 0.5, "cooldown_share": 0.5}}, "recipe.cooldown_share", "add up to less than 1; got 0.5 and 0.5"),
     ({"tokens_per_param": [1e6, 1e7]}, "tokens_per_param", "leaves no point of the sweep; widen it"),
     ({"recipe": {"batch_tokens": 100}}, "recipe", "multiple of model.context; got 100 and 128"),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ import sqlalchemy
 
 from fitting.errors import InputError
 from store.settings import Settings
-from sweeper import files
+from sweeper import files, supervisor
 from sweeper.client import Client
 from sweeper.demo.service import running
-from sweeper.supervisor import Child, down, listening
+from sweeper.supervisor import Child, Up, down, listening
 from tests.sweeper.test_faults import wait_for
 from trainer.data.prepare import prepare
 
@@ -42,6 +43,23 @@ def started(home):
     )  # fmt: skip
     wait_for(lambda: service(home), limit_s=60)
     return process
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("box", "box")]
+)
+def test_the_service_file_names_a_host_that_is_served(tmp_path, monkeypatch, host, reached):
+    told = threading.Event()
+    monkeypatch.setattr(supervisor, "_children", lambda *_: [])
+    written = []
+    monkeypatch.setattr(supervisor.log, "info", lambda _, **said: written.append(said))
+    told.set()
+    with listening("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        supervisor._supervise(
+            Settings(home=tmp_path), Up(host=host, executor="process"), listener, told
+        )
+    assert written[0]["url"] == f"http://{reached}:{port}"
 
 
 @pytest.mark.slow

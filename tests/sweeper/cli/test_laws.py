@@ -49,6 +49,26 @@ def test_fit_prints_the_documented_json(isoflop, runs):
     assert found["n_measurements"] == 20
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["fit", "--study", "x", "--delta", "5"], "--delta needs a CSV file"),
+        (["fit", "--study", "x", "--iid"], "--iid needs a CSV file"),
+        (["fit", "--sweep", 1, "--keep-outliers"], "--keep-outliers needs a CSV file"),
+        (["fit", "RUNS", "--sweep", 999], "--sweep is of the service, and a CSV file was given"),
+        (["fit", "RUNS", "--law", "auto", "--scheme", "wild"], "--scheme is of a single law"),
+        (["recommend", "--fit", 1, "--budget", "1e20FLOP", "--law", "kaplan"], "--law needs a CSV"),
+        (["recommend", "RUNS", "--fit", 1, "--budget", "1e20FLOP"], "--fit is of the service"),
+        (["report", "--sweep", 1, "-o", "r.html", "--budget", "1usd"], "--budget needs a CSV file"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(isoflop, runs, args, words):
+    code, _, err = isoflop(*(runs if a == "RUNS" else a for a in args))
+    assert code == 2
+    assert words in " ".join(err.split())
+    assert "leave it out" in " ".join(err.split())
+
+
 def test_fit_shows_tables_to_people(isoflop, runs):
     code, out, _ = isoflop("fit", runs)
     assert code == 0
