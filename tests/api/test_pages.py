@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from store import curves, runs
+from store import curves
 from store.engine import writing
 from store.runs import get_run
 from sweeper import attempts, ingest
@@ -54,7 +54,7 @@ def test_a_fitted_sweep_shows_law_figures_and_answers(client, answered):
 def test_a_run_whose_losses_were_never_finite_has_no_curve(client, spec, engine, assert_problem):
     client.post("/v1/sweeps", json=spec)
     with writing(engine) as session:
-        curves.add_points(session, runs.get_run(session, 1), [{"step": 1, "n_tokens": 9}])
+        curves.add_points(session, get_run(session, 1), [{"step": 1, "n_tokens": 9}])
     assert "training.svg" not in get(client, "/runs/1").text
     assert_problem(client.get("/v1/plots/training.svg?run_id=1"), 409, code="no_data")
 
