@@ -11,9 +11,8 @@ was written. Nothing is queued again before its worker is fenced off and certain
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -24,7 +23,7 @@ from store.errors import FencedError, LeaseLostError
 from store.models import Attempt, Run
 from store.settings import Settings
 from store.states import AttemptState
-from sweeper import attempts, faults, files, ingest, limits, queue
+from sweeper import attempts, ending, faults, files, ingest, limits, queue
 from sweeper.code import code_hash
 from sweeper.executor import DEFAULT_PAYLOAD, Executor, Status, Ticket
 from sweeper.files import Watched
@@ -87,21 +86,25 @@ class Dispatcher:
             LeaseLostError: someone else is in charge.
             ExecutorLostError: there is nothing to execute on.
         """
-        self._patiently(self.adopt)
+        act = self.adopt  # before anything else: what is not adopted looks lost
         while not should_stop():
-            self._patiently(self.tick)
+            if self._patiently(act):
+                act = self.tick
             self.executor.rest(self.pace.poll_s)
         if drain:
             self._patiently(self.drain)
 
-    def _patiently(self, act: Callable[[], None]) -> None:
-        """A database that is away is waited for; what runs goes on and spools to its files."""
+    def _patiently(self, act: Callable[[], None]) -> bool:
+        """Whether it was done: a database that is away is waited for, while what runs goes on and
+        spools to its files."""
         try:
             act()
         except OperationalError as e:
             log.warning("the database does not answer", error=str(e.orig))
             self.engine.dispose()
             time.sleep(self.pace.database_s)
+            return False
+        return True
 
     def tick(self) -> None:
         if time.monotonic() - self._checked_at > self.pace.check_s:
@@ -207,19 +210,15 @@ class Dispatcher:
         faults.point("before_result")
         self._follow(attempt, run)
         with self.mandate.writing() as session:
-            found = session.get_one(Attempt, attempt.id)
-            if not _is_over(ended) and not has_room(self.settings.runs):
-                attempts.put_back(session, found, "the disk is full; it waits for room")
-            elif ended is not None:
-                ingest.conclude(session, session.get_one(Run, run.id), found, ended)
-            elif self._watched[attempt.id].asked_at is not None:  # before it could listen
-                attempts.put_back(session, found, "it was asked to stop and ended")
-            elif status is Status.LOST and attempt.state is AttemptState.STARTING:
-                attempts.put_back(session, found, "it never began")
-            elif status is Status.LOST:
-                attempts.preempt(session, found, "its machine or its service went away")
-            else:
-                attempts.fail(session, found, f"its worker {_died(status)}")
+            ending.conclude(
+                session,
+                session.get_one(Attempt, attempt.id),
+                ended,
+                status,
+                began=attempt.state is not AttemptState.STARTING,
+                asked_to_stop=self._watched[attempt.id].asked_at is not None,
+                room=has_room(self.settings.runs),
+            )
         faults.point("after_result")
         log.info("attempt over", job=ticket.name, status=(ended or {}).get("status", status.value))
         if ended is not None and ended.get("status") == "stale":
@@ -248,11 +247,3 @@ class Dispatcher:
 
     def _ticket(self, attempt: Attempt) -> Ticket:
         return ticket_of(attempt, self.settings)
-
-
-def _is_over(ended: Mapping[str, Any] | None) -> bool:
-    return ended is not None and ended.get("status") in ("finished", "diverged")
-
-
-def _died(status: Status) -> str:
-    return "died" if status is Status.DEAD else "ended without a result"

@@ -293,6 +293,22 @@ def test_a_database_that_is_away_is_waited_for(ask, service, settings, engine, m
     assert service.runs(sweep_id)[0].n_failures == 0
 
 
+def test_nothing_is_looked_at_before_running_attempts_are_adopted(service, monkeypatch):
+    said, tries = [], iter([True, True, False])
+
+    def adopt(_self):
+        said.append("adopt")
+        if next(tries):
+            _away(_self)
+
+    stop = iter([False] * 4 + [True])
+    monkeypatch.setattr(Dispatcher, "adopt", adopt)
+    monkeypatch.setattr(Dispatcher, "tick", lambda _: said.append("tick"))
+    service.dispatcher.pace = Pace(database_s=0.01, poll_s=0.01)
+    service.dispatcher.run(lambda: next(stop), drain=False)
+    assert said == ["adopt", "adopt", "adopt", "tick"]
+
+
 def test_what_could_not_be_stored_is_read_again(ask, service, settings, engine, monkeypatch):
     """The last lines that its run wrote are stored too, though storing failed at first."""
     sweep_id = ask(**ONE)
