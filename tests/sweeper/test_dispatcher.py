@@ -5,16 +5,13 @@ import signal
 import time
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from store import curves, measurements
 from store.engine import reading, writing
 from store.models import Run
 from store.runs import attempts_of_run
-from store.states import AttemptState, RunState
-from store.sweeps import get_sweep
+from store.states import RunState
 from sweeper import attempts, files, ingest, verbs
-from sweeper.dispatcher import Dispatcher, Pace
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
 from sweeper.worker import run_attempt
@@ -92,102 +89,6 @@ def test_a_retry_goes_on_from_the_checkpoint(ask, service, settings, monkeypatch
     service.until(sweep_id, "failed")
     starts = [step for w, _, step, _ in stub.side_log(settings.runs) if w == "START"]
     assert starts == [0, 5, 5]  # it dies at step 8; checkpoints are at 5, 10, …
-
-
-def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
-    sweep_id = ask(**ONE, seeds=[stub.SLOW])
-    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 2)
-    with writing(engine) as session:
-        verbs.pause_sweep(session, sweep_id)
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
-    with reading(engine) as session:
-        attempt = attempts_of_run(session, service.runs(sweep_id)[0].id)[0]
-        assert attempt.state is AttemptState.STOPPED
-    n_steps = len(stub.side_log(settings.runs))
-    for _ in range(5):
-        service.dispatcher.tick()
-    assert len(stub.side_log(settings.runs)) == n_steps  # nothing runs while paused
-    with writing(engine) as session:
-        verbs.resume_sweep(session, sweep_id)
-    service.until(sweep_id, "finished")
-    steps = [step for w, _, step, _ in stub.side_log(settings.runs) if w == "STEP"]
-    assert steps == list(range(1, stub.N_STEPS + 1))  # none twice
-    assert service.runs(sweep_id)[0].n_failures == 0
-
-
-def test_a_lost_word_to_stop_is_said_again(ask, service, settings, engine, monkeypatch):
-    stop, said = ProcessExecutor.stop, []
-
-    def lose_the_first(executor, ticket):
-        said.append(ticket.name)
-        if len(said) > 1:
-            stop(executor, ticket)
-
-    monkeypatch.setattr(ProcessExecutor, "stop", lose_the_first)
-    service.dispatcher.pace = Pace(ask_s=0.1)
-    sweep_id = ask(**ONE, seeds=[stub.SLOW])
-    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 2)
-    with writing(engine) as session:
-        verbs.pause_sweep(session, sweep_id)
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
-    assert words(settings, "DONE") == []
-
-
-def test_a_worker_asked_to_stop_before_it_can_listen_is_nobodys_failure(
-    ask, service, engine, monkeypatch
-):
-    """SIGTERM ends a process that has not come as far as its handler."""
-
-    def terminate(executor, ticket):
-        executor._signal(ticket, signal.SIGKILL)
-
-    monkeypatch.setattr(ProcessExecutor, "stop", terminate)
-    sweep_id = ask(**ONE)
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
-    with writing(engine) as session:
-        verbs.pause_sweep(session, sweep_id)
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
-    run = service.runs(sweep_id)[0]
-    assert (run.n_failures, run.reason) == (0, "it was asked to stop and ended")
-
-
-def test_cancel_kills_and_leaves_no_process(ask, service, settings, engine):
-    sweep_id = ask(**ONE, seeds=[stub.SLOW])
-    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
-    pid = stub.side_log(settings.runs)[-1][3]
-    with writing(engine) as session:
-        verbs.cancel_sweep(session, sweep_id)
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.CANCELLED)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    for _ in range(5):
-        service.dispatcher.tick()
-    assert service.runs(sweep_id)[0].state is RunState.CANCELLED
-    assert words(settings, "DONE") == []
-
-
-def test_a_run_asked_for_again_while_it_is_killed_is_queued_again(
-    ask, service, settings, engine, monkeypatch
-):
-    sweep_id = ask(**ONE, seeds=[stub.SLOW])
-    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
-    with writing(engine) as session:
-        verbs.cancel_sweep(session, sweep_id)
-    kill, again = ProcessExecutor.kill, []
-
-    def kill_slowly(executor, ticket):  # a request comes in meanwhile
-        again.append(ask(**ONE, seeds=[stub.SLOW]))
-        return kill(executor, ticket)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ProcessExecutor, "kill", kill_slowly)
-        service.dispatcher.look()
-    assert service.runs(sweep_id)[0].state is RunState.QUEUED
-    service.until(again[0], "finished")
-    with reading(engine) as session:
-        first, second = attempts_of_run(session, service.runs(sweep_id)[0].id)
-        assert (first.state, second.state) == (AttemptState.CANCELLED, AttemptState.FINISHED)
-        assert get_sweep(session, sweep_id).state.value == "cancelled"
 
 
 def test_a_killed_worker_is_retried_and_no_step_is_lost(ask, service, settings, monkeypatch):
@@ -278,72 +179,3 @@ def test_a_result_that_is_not_finite_is_a_divergence(ask, service, engine):
         point = {"n_params": 1, "n_tokens": run.n_tokens, "loss": float("nan"), "flops": 1.0}
         ingest.conclude(session, run, attempt, {"status": "finished", "measurements": [point]})
     assert service.runs(sweep_id)[0].state is RunState.DIVERGED
-
-
-def test_a_database_that_is_away_is_waited_for(ask, service, settings, engine, monkeypatch):
-    sweep_id = ask(**ONE)
-    service.tick_until(lambda _: len(stub.side_log(settings.runs)) > 1)
-    stop = iter([False] * 3 + [True])
-    monkeypatch.setattr(type(service.dispatcher), "tick", _away)
-    monkeypatch.setattr(type(service.dispatcher), "adopt", lambda self: None)
-    service.dispatcher.pace = type(service.dispatcher.pace)(database_s=0.01, poll_s=0.2)
-    service.dispatcher.run(lambda: next(stop), drain=False)  # three times away, no error
-    monkeypatch.undo()
-    service.until(sweep_id, "finished")
-    assert service.runs(sweep_id)[0].n_failures == 0
-
-
-def test_nothing_is_looked_at_before_running_attempts_are_adopted(service, monkeypatch):
-    said, tries = [], iter([True, True, False])
-
-    def adopt(_self):
-        said.append("adopt")
-        if next(tries):
-            _away(_self)
-
-    stop = iter([False] * 4 + [True])
-    monkeypatch.setattr(Dispatcher, "adopt", adopt)
-    monkeypatch.setattr(Dispatcher, "tick", lambda _: said.append("tick"))
-    service.dispatcher.pace = Pace(database_s=0.01, poll_s=0.01)
-    service.dispatcher.run(lambda: next(stop), drain=False)
-    assert said == ["adopt", "adopt", "adopt", "tick"]
-
-
-def test_what_could_not_be_stored_is_read_again(ask, service, settings, engine, monkeypatch):
-    """The last lines that its run wrote are stored too, though storing failed at first."""
-    sweep_id = ask(**ONE)
-    store, n_times = ingest.progress, 0
-
-    def fail_first(*args):
-        nonlocal n_times
-        n_times += 1
-        if n_times < 4:
-            raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
-        store(*args)
-
-    monkeypatch.setattr(ingest, "progress", fail_first)
-    tick = Dispatcher.tick
-    monkeypatch.setattr(Dispatcher, "tick", lambda self: self._patiently(lambda: tick(self)))
-    service.dispatcher.pace = Pace(database_s=0.1)
-    service.until(sweep_id, "finished")
-    with reading(engine) as session:
-        points = curves.of_run(session, service.runs(sweep_id)[0].id)
-    assert [p.step for p in points] == list(range(1, stub.N_STEPS + 1))
-
-
-def _away(_self):
-    raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
-
-
-def test_a_full_disk_is_nobodys_failure_and_is_waited_for(ask, service, monkeypatch):
-    sweep_id = ask(**ONE, seeds=[stub.BREAKS])
-    with monkeypatch.context() as patch:
-        service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
-        patch.setattr("sweeper.resources.MIN_FREE_BYTES", 2**62)
-        service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.QUEUED)
-        for _ in range(5):
-            service.dispatcher.tick()
-        run = service.runs(sweep_id)[0]
-        assert (run.state, run.n_failures) == (RunState.QUEUED, 0)
-        assert run.reason == "the disk is full; it waits for room"
-    service.tick_until(lambda _: service.runs(sweep_id)[0].state is RunState.RUNNING)
