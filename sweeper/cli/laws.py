@@ -138,8 +138,6 @@ def predict(
     )
     result = predict_run(fitted, m, params, tokens, unique_tokens=unique_tokens)
     print_json(result) if as_json else tables.show_prediction(result)
-    if result["verdict"] == "refused":
-        raise typer.Exit(3)
 
 
 def load(csv: Path, *, keep_outliers: bool) -> "Measurements":
