@@ -40,6 +40,14 @@ class Resamples:
     y: Array  # ln L, (R,) or (B, R)
 
 
+def check_resampling(n: int, seed: int) -> None:
+    """Raises InputError: a number of resamples, or a seed, that cannot be meant."""
+    if n < 0 or n == 1:  # the interval of one resample is that resample
+        raise InputError(f"n_bootstrap must be 0 or at least 2; got {n}", field="n_bootstrap")
+    if seed < 0:
+        raise InputError(f"seed must not be negative; got {seed}", field="seed")
+
+
 def choose_scheme(n_points: int, clusters: NDArray[np.str_] | None) -> Scheme:
     """Pairs where there are enough clusters (or independent points), residuals otherwise.
 

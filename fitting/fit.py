@@ -67,10 +67,7 @@ def fit(
         InputError: an argument cannot be meant.
         RefusalError: the data cannot determine the law.
     """
-    if n_bootstrap < 0:
-        raise InputError(
-            f"n_bootstrap must not be negative; got {n_bootstrap}", field="n_bootstrap"
-        )
+    bootstrap.check_resampling(n_bootstrap, seed)
     chosen, groups = law_named(law), _clusters(m, cluster=cluster)
     check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)
