@@ -102,7 +102,7 @@ def _hyper_rollout(c: Columns, law: HyperLaw, method: Method) -> Json:
         return {"reason": f"a rollout needs {MIN_CELLS + 1} combinations of N and D; got {len(cost)}"}  # fmt: skip
     rest = c["n_params"] * c["n_tokens"] < cost[held].min()
     try:
-        seen = hyper_law({k: v[rest] for k, v in c.items()}, method=method, n_bootstrap=1)
+        seen = hyper_law({k: v[rest] for k, v in c.items()}, method=method, n_bootstrap=0)
     except RefusalError as e:
         return {"reason": str(e)}
     cells = [law.cells[i] for i in held]
