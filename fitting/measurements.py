@@ -8,7 +8,6 @@
 Nothing is dropped silently: what `from_csv` leaves out is counted in `n_excluded`.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fitting.columns import read_file
 from fitting.costs.flops import train_flops
 from fitting.errors import InputError
 
@@ -103,15 +103,8 @@ class Measurements:
     @classmethod
     def from_csv(cls, path: str | Path, **meta: Any) -> Self:
         """Read a CSV with a header line; see `from_columns`."""
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-        check_header(reader.fieldnames or ())
-        names = [name for name in reader.fieldnames or () if name]
-        if not names or not rows:
-            raise InputError(f"{path} needs a header line and at least one row; got neither or one")
         meta.setdefault("source", Path(path).name)
-        return cls.from_columns({name: [row[name] for row in rows] for name in names}, **meta)
+        return cls.from_columns(read_file(path), **meta)
 
     def to_columns(self) -> dict[str, list[Any]]:
         """Columns as plain lists, `budget_flops` under its CSV name `budget`."""
@@ -137,17 +130,6 @@ def array_names() -> list[str]:
         "loss_unit", "tokenizer", "tokenizer_fingerprint", "n_convention", "source", "n_excluded",
     }  # fmt: skip
     return [f.name for f in fields(Measurements) if f.name not in meta]
-
-
-def check_header(names: Iterable[str]) -> None:
-    """Raises InputError: of two columns of one name the last would win, and nobody would know."""
-    seen: set[str] = set()
-    for name in names:
-        if name and name in seen:
-            raise InputError(
-                f"column {name} is there twice; rename one of the two, or leave it out", field=name
-            )
-        seen.add(name)
 
 
 def _check_lengths(table: Mapping[str, Any]) -> None:
