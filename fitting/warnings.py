@@ -41,6 +41,11 @@ def _data_notes(m: Measurements) -> list[Note]:
                           f"{len(m)} were fitted"))  # fmt: skip
     if m.decayed is not None and not m.decayed.all():
         found.append(Note("undecayed", f"{int((~m.decayed).sum())} rows are not decayed losses"))
+    points = np.stack([m.n_params, m.n_tokens, m.loss], axis=1)
+    if twice := len(m) - len(np.unique(points, axis=0)):
+        found.append(Note("duplicate_rows", (
+            f"{twice} rows say the same as another (N, D and loss): each counts as a run of its own, and "
+            "intervals are too narrow (leave them out, or give them one label in the column group)")))  # fmt: skip
     repeated = 0 if m.unique_tokens is None else int((m.n_tokens > 1.01 * m.unique_tokens).sum())
     if repeated:
         found.append(Note("repeated_data", f"{repeated} runs repeat their data; only the muennighoff law knows"))  # fmt: skip

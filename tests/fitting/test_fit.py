@@ -212,3 +212,13 @@ def test_few_runs_are_warned_about():
     assert "only 6 runs" in note.message
     assert "too narrow (add runs, not horizons)" in note.message
     assert not [n for n in fit(m, delta="mad", cluster=False).warnings if n.code == "few_runs"]
+
+
+def test_rows_that_say_the_same_are_counted():
+    m = simulated.grid(noise=3e-3)
+    again = {k: v + v[:4] for k, v in m.to_columns().items()}
+    [note] = [
+        n for n in fit(Measurements.from_columns(again)).warnings if n.code == "duplicate_rows"
+    ]
+    assert "4 rows say the same as another" in note.message
+    assert "duplicate_rows" not in {n.code for n in fit(m).warnings}
