@@ -111,7 +111,7 @@ def _refuse_bounds(law: Law, s: Search) -> None:
 def _clusters(m: Measurements, *, cluster: bool | None) -> NDArray[np.str_] | None:
     if cluster and m.group is None:
         raise InputError("cluster needs a column `group` in the measurements", field="cluster")
-    return None if cluster is False else m.group
+    return None if cluster is False else m.clusters
 
 
 def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:

@@ -180,7 +180,7 @@ def test_figures_of_published_laws_and_models_need_no_csv(isoflop, tmp_path, kin
         (("fit", "{runs}", "--law", "mystery"), "law must be one of"),
         (("fit", "{runs}", "--objective", "median"), "objective must be one of"),
         (("fit", "{runs}", "--delta", "big"), "delta must be a number or 'mad'"),
-        (("fit", "{runs}", "--bootstrap", "-1"), "n_bootstrap must not be negative"),
+        (("fit", "{runs}", "--bootstrap", "-1"), "n_bootstrap must be 0 or at least 2; got"),
         (("fit", "nowhere.csv"), "nowhere.csv"),
         (("fit",), "give a CSV file, or one of --sweep and --study"),
         (("recommend", "--budget", "1e20FLOP"), "give a CSV file, or --fit"),
