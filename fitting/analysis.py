@@ -176,7 +176,7 @@ class Analysis:
             "n_measurements": len(m), "n_bootstrap": self.n_bootstrap, "seed": self.seed,
             "measurements": m.to_columns(),
             "meta": {"loss_unit": m.loss_unit, "tokenizer": m.tokenizer, "source": m.source,
-                     "n_convention": m.n_convention},
+                     "n_convention": m.n_convention, "n_excluded": m.n_excluded},
         }  # fmt: skip
 
     @classmethod

@@ -183,3 +183,10 @@ def test_no_answer_is_without_resamples():
         analyse(simulated.isoflops(), n_bootstrap=-5)
     with pytest.raises(InputError, match="seed must not be negative; got -1"):
         analyse(simulated.isoflops(), seed=-1)
+
+
+def test_a_stored_analysis_knows_how_many_rows_were_left_out():
+    m = simulated.isoflops(noise=1e-3)
+    flags = {"excluded_outlier": [i == 3 for i in range(len(m))]}
+    a = analyse(Measurements.from_columns(m.to_columns() | flags), n_bootstrap=20)
+    assert Analysis.from_dict(a.to_dict()).measurements.n_excluded == 1
