@@ -67,7 +67,7 @@ def fit(
         InputError: an argument cannot be meant.
         RefusalError: the data cannot determine the law.
     """
-    bootstrap.check_resampling(n_bootstrap, seed)
+    bootstrap.check_resampling(n_bootstrap, seed, scheme)
     chosen, groups = law_named(law), _clusters(m, cluster=cluster)
     check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)

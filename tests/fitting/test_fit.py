@@ -148,6 +148,8 @@ def test_undecayed_rows_are_fitted_where_asked_for_and_mentioned():
         ({"n_bootstrap": -1}, "n_bootstrap must be 0 or at least 2; got -1"),
         ({"n_bootstrap": 1}, "n_bootstrap must be 0 or at least 2; got 1"),
         ({"seed": -1}, "seed must not be negative; got -1"),
+        ({"scheme": "foo"}, "scheme must be one of pairs, wild, parametric; got 'foo'"),
+        ({"scheme": "wild"}, "scheme needs n_bootstrap: without resamples 'wild' changes nothing"),
         ({"cluster": True}, "cluster needs a column `group`"),
         ({"fixed": {"Z": 1.0}}, "chinchilla has no coefficient Z; it has E, A, B, alpha, beta"),
         ({"fixed": {"A": 1.0}}, "A can only be fixed together with its exponent"),
