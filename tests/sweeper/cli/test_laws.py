@@ -189,6 +189,10 @@ def test_figures_of_published_laws_and_models_need_no_csv(isoflop, tmp_path, kin
         ),
         (("fit", "{runs}", "--law", "auto", "--objective", "nonsense"), "--objective would change"),
         (("fit", "{runs}", "--law", "auto", "--allow-undecayed"), "--allow-undecayed would change"),
+        (
+            ("law", "hyper", "{runs}", "--sequence", "-2048"),
+            "sequence must be finite and positive; got -2048",
+        ),
         (("fit", "nowhere.csv"), "nowhere.csv"),
         (("fit",), "give a CSV file, or one of --sweep and --study"),
         (("recommend", "--budget", "1e20FLOP"), "give a CSV file, or --fit"),
