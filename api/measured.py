@@ -70,7 +70,7 @@ def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measureme
         values = [row.get(name) for row in rows]
         if name in FLAGS:
             values = [v or False for v in values]
-        if all(v is not None for v in values):
+        if name == "group" or all(v is not None for v in values):  # a blank group is a row alone
             columns[name] = values
     return Measurements.from_columns(columns, source=source)
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from api.measured import KEYS
+from fitting.columns import check_header
 from fitting.errors import InputError
-from fitting.measurements import ALIASES, Measurements, array_names, check_header
+from fitting.measurements import ALIASES, Measurements, array_names
 
 NUMBERS = ("bits_per_byte", "flops_exact", "n_params_total", "n_params_non_embedding")
 TEXTS = ("group", "group_name", "tokenizer")

@@ -33,18 +33,19 @@ def advise(
         scatter: of ln L between equal runs; None: the fit's own, or .3 %.
 
     Raises:
-        InputError: a target or total that cannot be meant.
+        InputError: a target, total or scatter that cannot be meant.
     """
-    for name, value in (("target", target), ("total", total)):
+    for name, value in (("target", target), ("total", total), ("scatter", scatter)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} must be finite and positive; got {value}", field=name)
     if m is None:
-        coefficients, sd = ASSUMED, scatter or SCATTER
+        coefficients, sd = ASSUMED, SCATTER if scatter is None else scatter
         notes = [("assumed_law", "no measurements: the law of Epoch's Chinchilla fit is assumed")]
         now, steps = None, list[dict[str, float]]()
     else:
         found = fit(m, delta="mad")
-        coefficients, sd = found.coefficients, scatter or max(found.residual_sd, 1e-4)
+        coefficients = found.coefficients
+        sd = max(found.residual_sd, 1e-4) if scatter is None else scatter
         now = prospect(m.n_params, m.n_tokens, coefficients=coefficients, target=target, scatter=sd)
         steps, notes = _steps(m, coefficients, target, sd)
     shared = split(total, coefficients, scatter=sd).to_dict() if total else None

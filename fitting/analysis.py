@@ -25,9 +25,9 @@ from fitting.asked import (
     repetition_notes,
 )
 from fitting.bias import corrected, design_bias
-from fitting.bootstrap import interval
+from fitting.bootstrap import check_resampling, interval
 from fitting.checks import check_spread, without_repetition
-from fitting.errors import InputError, Note, RefusalError
+from fitting.errors import Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band
@@ -176,7 +176,7 @@ class Analysis:
             "n_measurements": len(m), "n_bootstrap": self.n_bootstrap, "seed": self.seed,
             "measurements": m.to_columns(),
             "meta": {"loss_unit": m.loss_unit, "tokenizer": m.tokenizer, "source": m.source,
-                     "n_convention": m.n_convention},
+                     "n_convention": m.n_convention, "n_excluded": m.n_excluded},
         }  # fmt: skip
 
     @classmethod
@@ -195,6 +195,7 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
         seed: of the resamples.
 
     Raises:
+        InputError: a number of resamples, or a seed, that cannot be meant.
         RefusalError: no approach can read the data; `reasons` has one per approach.
     """
     if m.decayed is not None and not m.decayed.all():
@@ -204,8 +205,7 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
         )  # fmt: skip
     check_spread(m)
     n_bootstrap = n_bootstrap or DEFAULT_BOOTSTRAP
-    if n_bootstrap < 2:
-        raise InputError(f"n_bootstrap must be at least 2; got {n_bootstrap}", field="n_bootstrap")
+    check_resampling(n_bootstrap, seed)
     fresh = without_repetition(m)
     approaches, refused = _read_all(fresh, n_bootstrap, seed)
     rollouts = roll_all(fresh, approaches)

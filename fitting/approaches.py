@@ -77,8 +77,9 @@ def predictor(name: Name) -> Callable[[Measurements], Predictor]:
 
 def scheme_for(m: Measurements) -> Scheme:
     """Residuals rather than pairs unless runs abound: a sweep's design is no accident."""
-    clustered = m.group is not None and len(np.unique(m.group)) < len(m)
-    return bootstrap.choose_scheme(len(m), m.group) if clustered else "parametric"
+    runs = m.clusters
+    clustered = runs is not None and len(np.unique(runs)) < len(m)
+    return bootstrap.choose_scheme(len(m), runs) if clustered else "parametric"
 
 
 def _from_law(m: Measurements, name: Name, n: int, seed: int) -> Approach:
@@ -160,7 +161,7 @@ def _from_parabolas(m: Measurements, n: int, seed: int) -> Approach:
     fitted, sd, rows, jacobian = _parabola_residuals(m)
     drawn = resample(
         np.log(m.loss[rows]), fitted[rows], n=n, jacobian=jacobian, seed=seed,
-        clusters=None if m.group is None else m.group[rows],
+        clusters=None if (runs := m.clusters) is None else runs[rows],
         scheme="parametric",
     )  # fmt: skip
     y = np.zeros((n, len(m)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fitting.columns import Columns
 from fitting.curves import CurveLaw, fit_curve
 from fitting.downstream import fit_error, fit_sigmoid
-from fitting.errors import InputError, RefusalError
+from fitting.errors import InputError, Note, RefusalError
 from fitting.fit import fit
 from fitting.hyperparameters import MIN_CELLS, PUBLISHED, HyperLaw, Method, hyper_law
 from fitting.measurements import Array, Measurements
@@ -22,6 +22,7 @@ from fitting.moe import fit_moe
 
 HELD_SHARE = 0.2  # of points or runs
 HELD_END = 0.3  # of a loss curve
+MAX_STEPS = 10_000_000  # whose rates are kept and summed one by one: some seconds
 Json = dict[str, Any]
 
 
@@ -51,8 +52,20 @@ def downstream(c: Columns, *, loss: float | None = None, N: float | None = None,
         return again(c["loss"][rows]) - c[score][rows]
 
     asked = None if loss is None else {"loss": loss, score: float(predict(np.array([loss]))[0])}
+    notes = [] if asked is None else _score_notes(c["loss"], asked, score)
     return {"law": f"downstream {score}", "n_measurements": len(c["loss"]), "coefficients": law,
-            "prediction": asked, "rollout": _rollout(-c["loss"], held, "lowest losses", score)}  # fmt: skip
+            "prediction": asked, "rollout": _rollout(-c["loss"], held, "lowest losses", score),
+            "warnings": [note.to_dict() for note in notes]}  # fmt: skip
+
+
+def _score_notes(measured: Array, asked: Json, score: str) -> list[Note]:
+    low, high = float(measured.min()), float(measured.max())
+    if low <= asked["loss"] <= high:
+        return []
+    impossible = f", and {asked[score]:.3g} is impossible" if asked[score] < 0 else ""
+    return [Note("extrapolated", (
+        f"loss {asked['loss']:.4g} lies outside the measured {low:.4g} to {high:.4g}: its {score} is "
+        f"extrapolated{impossible}"))]  # fmt: skip
 
 
 def _score_law(score: str, loss: Array, values: Array) -> tuple[Json, Callable[[Array], Array]]:
@@ -102,7 +115,7 @@ def _hyper_rollout(c: Columns, law: HyperLaw, method: Method) -> Json:
         return {"reason": f"a rollout needs {MIN_CELLS + 1} combinations of N and D; got {len(cost)}"}  # fmt: skip
     rest = c["n_params"] * c["n_tokens"] < cost[held].min()
     try:
-        seen = hyper_law({k: v[rest] for k, v in c.items()}, method=method, n_bootstrap=1)
+        seen = hyper_law({k: v[rest] for k, v in c.items()}, method=method, n_bootstrap=0)
     except RefusalError as e:
         return {"reason": str(e)}
     cells = [law.cells[i] for i in held]
@@ -116,10 +129,13 @@ def moe(c: Columns, *, N: float | None = None, n_experts: float | None = None) -
     """Columns n_params (of the dense base), n_experts, loss.
 
     Raises:
-        InputError: only one of N and n_experts.
+        InputError: only one of N and n_experts, or fewer than one expert.
         RefusalError: too few runs, sizes or expert counts.
     """
     _check_asked(params=N, experts=n_experts)
+    for name, least in (("experts", n_experts), ("n_experts", float(c["n_experts"].min()))):
+        if least is not None and least < 1:
+            raise InputError(f"{name} must be at least 1, a dense model; got {least:g}", field=name)
     law = fit_moe(c)
 
     def held(rows: NDArray[np.intp], rest: NDArray[np.intp]) -> Array:
@@ -143,6 +159,8 @@ def curve(c: Columns, *, decay: float) -> Json:
         InputError: steps that are not increasing whole numbers from 1.
         RefusalError: too few observations.
     """
+    if c["step"].max() > MAX_STEPS:
+        raise InputError(f"step must be at most {MAX_STEPS:.0e}; got {c['step'].max():.6g} (tokens instead of steps?)", field="step")  # fmt: skip
     steps = c["step"].astype(int)
     if (steps != c["step"]).any() or steps[0] < 1 or (np.diff(steps) <= 0).any():
         raise InputError("step must increase from row to row in whole numbers from 1; got something else", field="step")  # fmt: skip

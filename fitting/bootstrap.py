@@ -40,6 +40,22 @@ class Resamples:
     y: Array  # ln L, (R,) or (B, R)
 
 
+def check_resampling(n: int, seed: int, scheme: str | None = None) -> None:
+    """Raises InputError: a number of resamples, a seed or a scheme that cannot be meant."""
+    if n < 0 or n == 1:  # the interval of one resample is that resample
+        raise InputError(f"n_bootstrap must be 0 or at least 2; got {n}", field="n_bootstrap")
+    if seed < 0:
+        raise InputError(f"seed must not be negative; got {seed}", field="seed")
+    _check_scheme(scheme)
+    if scheme is not None and not n:
+        raise InputError(f"scheme needs n_bootstrap: without resamples {scheme!r} changes nothing", field="scheme")  # fmt: skip
+
+
+def _check_scheme(scheme: str | None) -> None:
+    if scheme is not None and scheme not in SCHEMES:
+        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; got {scheme!r}", field="scheme")  # fmt: skip
+
+
 def choose_scheme(n_points: int, clusters: NDArray[np.str_] | None) -> Scheme:
     """Pairs where there are enough clusters (or independent points), residuals otherwise.
 
@@ -73,9 +89,8 @@ def resample(
     """
     if n < 1:
         raise InputError(f"n_bootstrap must be at least 1; got {n}", field="n_bootstrap")
+    _check_scheme(scheme)
     chosen = scheme or choose_scheme(len(y), clusters)
-    if chosen not in SCHEMES:
-        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; got {chosen!r}", field="scheme")  # fmt: skip
     rng = np.random.default_rng(seed)
     labels = np.arange(len(y)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     if chosen == "pairs":

@@ -4,17 +4,18 @@ Each recipe has its own law; along its compute-optimal frontier L*(C) the differ
 and the crossing are read from resamples of both fits, which are independent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fitting.bootstrap import interval
-from fitting.errors import InputError
+from fitting.errors import InputError, Note, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
+from fitting.recommendation import SUPPORTED, TOO_FAR
 
 N_GRID = 241
 REACH = np.log(1e3)  # crossings are searched this far beyond the measured compute
@@ -31,13 +32,15 @@ class Comparison:
     loss_ratio: tuple[float, float, float]  # L*_b / L*_a at `at_flops`
     slope_a: tuple[float, float, float]  # d ln L* / d ln C there
     slope_b: tuple[float, float, float]
-    compute_ratio: tuple[float, float, float]  # C of b for a's loss, over `at_flops`; inf: never
+    # C of b for a's loss, over `at_flops`; inf: never, 0: less than is searched
+    compute_ratio: tuple[float, float, float]
     crossing_flops: tuple[float, float, float] | None
     crossing_share: float  # of the resamples that cross within reach
     fits: tuple[Fit, Fit]
     grid: Array  # FLOP
     frontier_a: Array  # (B, K)
     frontier_b: Array
+    warnings: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         def triple(t: tuple[float, float, float] | None) -> dict[str, float | None] | None:
@@ -49,7 +52,7 @@ class Comparison:
         names = ("loss_a", "loss_b", "loss_ratio", "slope_a", "slope_b", "compute_ratio", "crossing_flops")  # fmt: skip
         out: dict[str, Any] = {name: triple(getattr(self, name)) for name in names}
         return {"at_flops": self.at_flops, **out, "crossing_share": self.crossing_share,
-                "verdict": self.verdict(),
+                "verdict": self.verdict(), "warnings": [n.to_dict() for n in self.warnings],
                 "coefficients": [f.coefficients for f in self.fits]}  # fmt: skip
 
     def verdict(self) -> str:
@@ -57,10 +60,11 @@ class Comparison:
         _, low, high = self.loss_ratio
         if low <= 1 <= high:
             return f"no difference can be told at {self.at_flops:.3g} FLOP"
-        better, ratio = ("b", self.compute_ratio) if high < 1 else ("a", self.compute_ratio)
+        better, ratio = "b" if high < 1 else "a", self.compute_ratio[0]
         needs = (
-            f"{ratio[0]:.2f} of" if np.isfinite(ratio[0]) else "more than any measured multiple of"
-        )
+            f"{ratio:.2g} of" if 0 < ratio < np.inf
+            else f"{'less' if ratio == 0 else 'more'} than any measured multiple of"
+        )  # fmt: skip
         return f"{better} is better at {self.at_flops:.3g} FLOP; b needs {needs} a's compute for a's loss"
 
 
@@ -77,9 +81,11 @@ def compare(
         n_bootstrap: resamples of each.
 
     Raises:
-        InputError: different units or tokenizers.
-        RefusalError: one of the fits.
+        InputError: different units or tokenizers, or a `flops` that cannot be meant.
+        RefusalError: one of the fits, or `flops` too far from what either has measured.
     """
+    if flops is not None and not (np.isfinite(flops) and flops > 0):
+        raise InputError(f"flops must be finite and positive; got {flops}", field="flops")
     for name in ("loss_unit", "tokenizer"):
         one, two = getattr(a, name), getattr(b, name)
         if one != two:
@@ -87,17 +93,35 @@ def compare(
     one, two = a.tokenizer_fingerprint, b.tokenizer_fingerprint
     if one and two and one != two:  # a table from elsewhere need not have one
         raise InputError(f"recipes must share their tokenizer; both are {a.tokenizer!r}, with the fingerprints {one[:12]} and {two[:12]} (convert to bits per byte)", field="tokenizer_fingerprint")  # fmt: skip
+    at = min(float(a.flops.max()), float(b.flops.max())) if flops is None else flops
+    notes = [*_reach_notes("a", a, at), *_reach_notes("b", b, at)]
     fits = tuple(
         fit(m, law=law, delta="mad", n_bootstrap=n_bootstrap, seed=seed + k)
         for k, m in enumerate((a, b))
     )
-    at = flops or min(float(a.flops.max()), float(b.flops.max()))
-    low, high = min(a.flops.min(), b.flops.min()), max(a.flops.max(), b.flops.max())
+    low, high = min(a.flops.min(), b.flops.min(), at), max(a.flops.max(), b.flops.max(), at)
     grid = np.geomspace(low / np.exp(REACH), high * np.exp(REACH), N_GRID)
     points = [_frontier(f, grid, f.law_object.theta({k: np.array([v]) for k, v in f.coefficients.items()}, ORIGIN)) for f in fits]  # fmt: skip
     n = min(len(next(iter(f.samples.values()))) for f in fits)
     draws = [_frontier(f, grid, f.sample_theta[:n]) for f in fits]
-    return _assemble((fits[0], fits[1]), np.log(grid), np.log(at), points, draws)
+    found = _assemble((fits[0], fits[1]), np.log(grid), np.log(at), points, draws)
+    if not np.isfinite([found.loss_a, found.loss_b]).all():
+        raise RefusalError(
+            f"at {at:.3g} FLOP the {law} law of one recipe has no optimum: {found.loss_a[0]:.4g} and "
+            f"{found.loss_b[0]:.4g} of a and b; compare where both are measured", code="no_optimum",
+        )  # fmt: skip
+    return replace(found, at_flops=at, warnings=tuple(notes))
+
+
+def _reach_notes(name: str, m: Measurements, at: float) -> list[Note]:
+    """Whether a recipe was measured there; RefusalError where nobody could tell."""
+    low, high = float(m.flops.min()), float(m.flops.max())
+    text = f"{at:.3g} FLOP lies outside the {low:.3g} to {high:.3g} that {name} has measured"
+    if not low / TOO_FAR <= at <= high * TOO_FAR:
+        raise RefusalError(f"{text}; beyond {TOO_FAR:.0g} times no fit is supported", code="too_far")  # fmt: skip
+    if low / SUPPORTED <= at <= high * SUPPORTED:
+        return []
+    return [Note("extrapolated", f"{text}: its loss there is extrapolated")]
 
 
 def _frontier(f: Fit, grid: Array, theta: Array) -> Array:
@@ -140,7 +164,7 @@ def _compute_ratio(c: Array, at: float, target: float, row: Array) -> float:
         return float("inf")
     k = int(below[0])
     if k == 0:
-        return float(np.exp(c[0] - at))
+        return 0.0
     t = (row[k - 1] - target) / max(row[k - 1] - row[k], SAME_SD)
     return float(np.exp(c[k - 1] + t * (c[k] - c[k - 1]) - at))
 

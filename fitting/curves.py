@@ -68,6 +68,8 @@ def fit_curve(rates: Array, steps: Array, loss: Array, *, decay: float = DECAY) 
             f"steps and loss must have one shape and lie within the {len(rates)} rates; got "
             f"{at.shape}, {y.shape}, steps up to {at.max(initial=0) + 1}", field="steps",
         )  # fmt: skip
+    if not 0 <= decay <= 1:  # also NaN
+        raise InputError(f"decay must lie in [0, 1]; got {decay}", field="decay")
     if not (np.isfinite(y).all() and (rates >= 0).all() and rates.any()):
         raise InputError("loss must be finite and rates not negative; got something else", field="loss")  # fmt: skip
     if len(y) < MIN_POINTS:

@@ -57,7 +57,7 @@ def fit(
         delta: of Huber, a residual of ln L; None: the published 1e-3; "mad": from the residuals.
         n_bootstrap: resamples; 0 draws `samples` from the covariance instead.
         seed: of the resamples.
-        cluster: resample whole groups; None: where `m.group` has repeated labels.
+        cluster: whole groups err together; None: where `m.group` has repeated labels.
         scheme: of the bootstrap; None chooses by the number of clusters.
         weights: (R,) of the measurements; None: from `m.loss_se` where it is known, else 1.
         fixed: coefficients that are known; A and B only together with their exponents.
@@ -67,10 +67,7 @@ def fit(
         InputError: an argument cannot be meant.
         RefusalError: the data cannot determine the law.
     """
-    if n_bootstrap < 0:
-        raise InputError(
-            f"n_bootstrap must not be negative; got {n_bootstrap}", field="n_bootstrap"
-        )
+    bootstrap.check_resampling(n_bootstrap, seed, scheme)
     chosen, groups = law_named(law), _clusters(m, cluster=cluster)
     check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)
@@ -85,10 +82,11 @@ def fit(
         samples = refit(setting, drawn)
     else:
         theta = draws(
-            setting.theta, setting.found.hessian[setting.best], setting.problem, seed=seed
-        )
+            setting.theta, setting.found.hessian[setting.best], setting.problem, seed=seed,
+            clusters=groups,
+        )  # fmt: skip
         samples = Samples(theta=theta, origin="covariance")
-    return _assemble(m, setting, f, samples)
+    return _assemble(m, setting, f, samples, groups)
 
 
 def _objective(m: Measurements, law: Law, name: str, delta: float | str | None) -> Objective:
@@ -113,7 +111,7 @@ def _refuse_bounds(law: Law, s: Search) -> None:
 def _clusters(m: Measurements, *, cluster: bool | None) -> NDArray[np.str_] | None:
     if cluster and m.group is None:
         raise InputError("cluster needs a column `group` in the measurements", field="cluster")
-    return None if cluster is False else m.group
+    return None if cluster is False else m.clusters
 
 
 def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:
@@ -138,7 +136,9 @@ def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:
     return Samples(theta=found.theta[ok], origin=drawn.scheme, n=n, n_failed=int((~ok).sum()))
 
 
-def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
+def _assemble(
+    m: Measurements, s: Search, f: Array, drawn: Samples, clusters: NDArray[np.str_] | None
+) -> Fit:
     law, centre = s.problem.law, s.problem.x.centre
     top = float(m.flops.max())
     point = _with_exponents(law, law.coefficients(s.theta[None], centre), top)
@@ -154,7 +154,7 @@ def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
     errors = (
         {k: float(np.nanstd(v)) for k, v in known.items()}
         if drawn.origin != "covariance"
-        else standard_errors(s.theta, s.found.hessian[s.best], s.problem, named)
+        else standard_errors(s.theta, s.found.hessian[s.best], s.problem, named, clusters)
     )
     r = np.log(m.loss) - f
     goal = s.problem.objective
@@ -172,7 +172,7 @@ def _assemble(m: Measurements, s: Search, f: Array, drawn: Samples) -> Fit:
         warnings=(), ranges=_ranges(m), samples=samples, sample_origin=drawn.origin,
         loss_unit=m.loss_unit, n_convention=m.n_convention, source=m.source,
     )  # fmt: skip
-    return replace(made, warnings=fit_notes(made, m, r))
+    return replace(made, warnings=fit_notes(made, m, r, clusters))
 
 
 def _with_exponents(law: Law, found: Mapping[str, Array], flops: float) -> dict[str, Array]:

@@ -4,7 +4,8 @@
 
 The optimum of one (N, D) is its best run, averaged (in logs) with those that are indistinguishable
 from it, as published; or the minimum of a paraboloid in (ln lr, ln batch) through all runs within
-a few per cent. Intervals resample (N, D). Compared with Step Law (arXiv:2503.04715): lr* = 1.79
+a few per cent. Intervals resample (N, D), or their residuals where there are few of them: drawing
+four or ten (N, D) with replacement leaves designs that determine no power of N and D. Compared with Step Law (arXiv:2503.04715): lr* = 1.79
 N^-.713 D^.307, batch* = .58 D^.571; DeepSeek (2401.02954) and Porian et al. (2406.19146) state
 theirs in C and in N alone.
 """
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fitting.bootstrap import interval
+from fitting.bootstrap import check_resampling, interval, resample
 from fitting.errors import RefusalError
 from fitting.measurements import Array
 
@@ -25,6 +26,7 @@ MIN_RUNS = 10  # of one (N, D) within `NEAR` of its best
 SAME = 5e-4  # relative excess loss within evaluation noise
 NEAR = 0.02  # relative excess loss that still is the paraboloid
 MIN_CELLS = 4
+MAX_LOG = 700.0  # of a factor that a float still holds
 PUBLISHED: dict[str, dict[str, float]] = {
     "step law": {"lr_k": 1.79, "lr_n": -0.713, "lr_d": 0.307, "batch_k": 0.58, "batch_d": 0.571},
 }
@@ -43,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HyperLaw:
-    """`coefficients` lr_k, lr_n, lr_d, batch_k, batch_d with 90 % intervals over cells."""
+    """`coefficients` lr_k, lr_n, lr_d, batch_k, batch_d; 90 % `intervals`, if asked for."""
 
     coefficients: dict[str, float]
     intervals: dict[str, tuple[float, float]]
@@ -67,11 +69,14 @@ def hyper_law(
     Args:
         runs: columns n_params, n_tokens, lr, batch_tokens, loss.
         method: "best" runs or "paraboloid".
-        n_bootstrap: resamples of cells.
+        n_bootstrap: resamples; 0: no intervals.
+        seed: of the resamples.
 
     Raises:
+        InputError: a number of resamples, or a seed, that cannot be meant.
         RefusalError: fewer than four (N, D) have an optimum inside their grid.
     """
+    check_resampling(n_bootstrap, seed)
     columns = {k: np.asarray(runs[k], float) for k in ("n_params", "n_tokens", "lr", "batch_tokens", "loss")}  # fmt: skip
     cells, dropped = _cells(columns, method)
     if len(cells) < MIN_CELLS:
@@ -79,15 +84,15 @@ def hyper_law(
             f"learning-rate and batch laws need {MIN_CELLS} combinations of N and D whose optimum "
             f"lies inside their grid; {len(cells)} have one", code="too_few_cells", reasons=dropped,
         )  # fmt: skip
-    point = _regress(cells)
-    rng = np.random.default_rng(seed)
-    draws = [
-        _regress([cells[i] for i in rng.integers(len(cells), size=len(cells))])
-        for _ in range(n_bootstrap)
-    ]
+    n, d, lr, batch = (
+        np.log([getattr(c, name) for c in cells])
+        for name in ("n_params", "n_tokens", "lr", "batch_tokens")
+    )
+    fits = _powers("lr", {"n": n, "d": d}, lr, n_bootstrap, seed)
+    fits |= _powers("batch", {"d": d}, batch, n_bootstrap, seed)
     return HyperLaw(
-        coefficients=point, cells=tuple(cells), dropped=dropped,
-        intervals={k: interval(np.array([d[k] for d in draws])) for k in point},
+        coefficients={k: float(v[0]) for k, v in fits.items()}, cells=tuple(cells), dropped=dropped,
+        intervals={k: interval(v[1:]) for k, v in fits.items()} if n_bootstrap else {},
     )  # fmt: skip
 
 
@@ -132,13 +137,18 @@ def _vertex(x: Array, z: Array, loss: Array) -> Array | str:
     return np.array([at[0] + mx, at[1] + mz])
 
 
-def _regress(cells: list[Cell]) -> dict[str, float]:
-    n, d, lr, batch = (
-        np.log([getattr(c, name) for c in cells])
-        for name in ("n_params", "n_tokens", "lr", "batch_tokens")
-    )
-    one = np.ones_like(n)
-    k, p, q = np.linalg.lstsq(np.stack([one, n, d], axis=1), lr, rcond=None)[0]
-    kb, qb = np.linalg.lstsq(np.stack([one, d], axis=1), batch, rcond=None)[0]
-    return {"lr_k": float(np.exp(k)), "lr_n": float(p), "lr_d": float(q),
-            "batch_k": float(np.exp(kb)), "batch_d": float(qb)}  # fmt: skip
+def _powers(name: str, logs: Mapping[str, Array], y: Array, n: int, seed: int) -> dict[str, Array]:
+    """Factor k and powers of y = ln k + sum q ln x: the point, then `n` resamples, each (1 + n,)."""
+    X = np.stack([np.ones_like(y), *logs.values()], axis=1)
+    point = np.linalg.lstsq(X, y, rcond=None)[0]
+    samples = [point[None]]
+    if n:
+        drawn = resample(y, X @ point, n=n, jacobian=X.T, seed=seed)
+        if drawn.y.ndim == 2:  # new errors on the same cells
+            samples.append(np.linalg.lstsq(X, drawn.y.T, rcond=None)[0].T)
+        else:
+            samples += [np.linalg.lstsq(X * w, y * w[:, 0], rcond=None)[0][None]
+                        for w in np.sqrt(drawn.weights)[:, :, None]]  # fmt: skip
+    k, *powers = np.concatenate(samples).T
+    named = {f"{name}_{q}": v for q, v in zip(logs, powers, strict=True)}
+    return {f"{name}_k": np.exp(np.clip(k, -MAX_LOG, MAX_LOG)), **named}

@@ -41,12 +41,12 @@ def influence(
     Raises:
         InputError: `by_group` without groups.
     """
-    if by_group and m.group is None:
+    runs = m.clusters if by_group else np.arange(1, len(m) + 1).astype(str)
+    if runs is None:
         raise InputError("influence by group needs a column `group`", field="group")
-    labels = m.group if by_group and m.group is not None else np.arange(1, len(m) + 1).astype(str)
     chosen, goal = law_named(law), objective or Objective()
     s = solve(m, chosen, goal)
-    names, where = np.unique(labels, return_inverse=True)
+    names, where = np.unique(runs, return_inverse=True)
     weights = s.problem.weights * (where != np.arange(len(names))[:, None])
     again = minimise(replace(s.problem, weights=weights), np.repeat(s.theta[None], len(names), axis=0))  # fmt: skip
     base_n, base_l = _at(law, s.problem.x.centre, s.theta[None], flops)
@@ -54,7 +54,7 @@ def influence(
     residual = s.problem.y - chosen.log_loss(s.theta[None], s.problem.x)[0][0]
     rows = [
         Influence(
-            label=str(name), n_params=_middle(m.n_params[where == k]),
+            label=str(name).strip(), n_params=_middle(m.n_params[where == k]),
             n_tokens=_middle(m.n_tokens[where == k]), residual=float(residual[where == k].mean()),
             size_ratio=float(np.exp(log_n[k] - base_n[0])),
             loss_ratio=float(np.exp(log_l[k] - base_l[0])),

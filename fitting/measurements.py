@@ -8,7 +8,6 @@
 Nothing is dropped silently: what `from_csv` leaves out is counted in `n_excluded`.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fitting.columns import read_file
 from fitting.costs.flops import train_flops
 from fitting.errors import InputError
 
@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 REQUIRED = ("n_params", "n_tokens", "loss")
 POSITIVE = ("n_params", "n_tokens", "loss", "flops", "unique_tokens", "loss_se", "budget_flops")
 ALIASES = {"budget": "budget_flops", "run": "group", "run_id": "group"}
+LARGEST = 1e100  # of a value: its square is still a float
 YES = {"true", "1", "yes", "y", "t"}
 NO = {"false", "0", "no", "n", "f"}
 
@@ -38,7 +39,7 @@ class Measurements:
     loss: Array
     flops: Array
     unique_tokens: Array | None = None
-    group: NDArray[np.str_] | None = None  # points of one group (a run) err together
+    group: NDArray[np.str_] | None = None  # points of one (a run) err together; "": of none
     loss_se: Array | None = None  # evaluation error of the loss, same unit
     budget_flops: Array | None = None  # nominal isoFLOP budget
     decayed: NDArray[np.bool_] | None = None  # False: taken before the rate had decayed
@@ -60,6 +61,13 @@ class Measurements:
     def __len__(self) -> int:
         return len(self.n_params)
 
+    @property
+    def clusters(self) -> NDArray[np.str_] | None:
+        """`group`, a point without one being a cluster of its own; None where there are no groups."""
+        if self.group is None:
+            return None
+        return np.array([g or f"row {i + 1}\n" for i, g in enumerate(self.group)])  # \n: no label
+
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any], **meta: Any) -> Self:
         """Build from a mapping of columns, for instance `{"n_params": [...], ...}`.
@@ -68,7 +76,8 @@ class Measurements:
             columns: n_params, n_tokens, loss and any of flops, unique_tokens, group, loss_se,
                 budget, decayed, censored, excluded_outlier, loss_unit, tokenizer,
                 tokenizer_fingerprint. Others are ignored.
-            meta: `loss_unit`, `tokenizer`, `n_convention`, `source`;
+                A blank cell is none: flops are then 6 N D, a flag is no, a group is the row alone.
+            meta: `loss_unit`, `tokenizer`, `n_convention`, `source`, `n_excluded` of earlier;
                 `keep_excluded=True` keeps rows flagged `excluded_outlier`.
 
         Raises:
@@ -88,12 +97,14 @@ class Measurements:
             for n in array_names()
             if n in REQUIRED or _present(table, n)
         }
-        if "flops" not in arrays:
-            arrays["flops"] = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
+        _default_flops(arrays)
+        for name in POSITIVE:  # by the rows of the table, not of those that are kept
+            _check_positive(arrays.get(name), name, np.flatnonzero(keep))
         for name in ("loss_unit", "tokenizer", "tokenizer_fingerprint"):
             if _present(table, name):
                 meta.setdefault(name, _one_value(np.asarray(table[name])[keep], name))
-        return cls(**arrays, **meta, n_excluded=int((~keep).sum()))
+        n_excluded = int(meta.pop("n_excluded", 0)) + int((~keep).sum())
+        return cls(**arrays, **meta, n_excluded=n_excluded)
 
     @classmethod
     def from_frame(cls, frame: Any, **meta: Any) -> Self:
@@ -103,21 +114,15 @@ class Measurements:
     @classmethod
     def from_csv(cls, path: str | Path, **meta: Any) -> Self:
         """Read a CSV with a header line; see `from_columns`."""
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-        check_header(reader.fieldnames or ())
-        names = [name for name in reader.fieldnames or () if name]
-        if not names or not rows:
-            raise InputError(f"{path} needs a header line and at least one row; got neither or one")
         meta.setdefault("source", Path(path).name)
-        return cls.from_columns({name: [row[name] for row in rows] for name in names}, **meta)
+        return cls.from_columns(read_file(path), **meta)
 
     def to_columns(self) -> dict[str, list[Any]]:
         """Columns as plain lists, `budget_flops` under its CSV name `budget`."""
-        named = {n: getattr(self, n) for n in array_names()}
-        return {("budget" if n == "budget_flops" else n): v.tolist() for n, v in named.items()
-                if v is not None}  # fmt: skip
+        named = {n: v.tolist() for n in array_names() if (v := getattr(self, n)) is not None}
+        if "group" in named:
+            named["group"] = [label or None for label in named["group"]]
+        return {("budget" if n == "budget_flops" else n): v for n, v in named.items()}
 
     def to_frame(self) -> Any:
         """A pandas data frame of `to_columns`."""
@@ -139,17 +144,6 @@ def array_names() -> list[str]:
     return [f.name for f in fields(Measurements) if f.name not in meta]
 
 
-def check_header(names: Iterable[str]) -> None:
-    """Raises InputError: of two columns of one name the last would win, and nobody would know."""
-    seen: set[str] = set()
-    for name in names:
-        if name and name in seen:
-            raise InputError(
-                f"column {name} is there twice; rename one of the two, or leave it out", field=name
-            )
-        seen.add(name)
-
-
 def _check_lengths(table: Mapping[str, Any]) -> None:
     n_rows = len(table["n_params"])
     for name, values in table.items():
@@ -162,7 +156,11 @@ def _check_lengths(table: Mapping[str, Any]) -> None:
 
 
 def _present(table: Mapping[str, Any], name: str) -> bool:
-    return name in table and any(str(v).strip() not in ("", "nan", "None") for v in table[name])
+    return name in table and not all(_blank(v) for v in table[name])
+
+
+def _blank(value: Any) -> bool:
+    return str(value).strip() in ("", "nan", "None")
 
 
 def _kept_rows(table: Mapping[str, Any], *, keep_excluded: bool) -> NDArray[np.bool_]:
@@ -176,13 +174,15 @@ def _convert(values: Iterable[Any], name: str) -> NDArray[Any]:
     if name in {"decayed", "censored"}:
         return _convert_flags(values, name)
     if name == "group":
-        return np.array([str(v) for v in values], dtype=np.str_)
+        return np.array(["" if _blank(v) else str(v) for v in values], dtype=np.str_)
+    if name == "flops":
+        values = [float("nan") if _blank(v) else v for v in values]
     try:
         return np.array([float(v) for v in values], dtype=np.float64)
     except (TypeError, ValueError) as e:
         row = next(i for i, v in enumerate(values) if not _is_number(v))
         raise InputError(
-            f"{name} must be a number; got {list(values)[row]!r} in row {row + 1}",
+            f"{name} must be a number; got {_shown(list(values)[row], name)} in row {row + 1}",
             field=f"{name}[{row}]",
         ) from e
 
@@ -195,12 +195,19 @@ def _is_number(value: Any) -> bool:
     return True
 
 
+def _shown(value: Any, name: str) -> str:
+    if not _blank(value):
+        return repr(value)
+    return "a blank cell" + ("" if name in REQUIRED else " (fill all of its rows, or none)")
+
+
 def _convert_flags(values: Iterable[Any], name: str) -> NDArray[np.bool_]:
-    words = [str(v).strip().lower() for v in values]
+    silent = "" if name == "decayed" else "no"  # who flags outliers only says yes
+    words = [silent if _blank(v) else str(v).strip().lower() for v in values]
     for row, word in enumerate(words):
         if word not in YES | NO:
             raise InputError(
-                f"{name} must be true or false; got {word!r} in row {row + 1}",
+                f"{name} must be true or false; got {_shown(word, name)} in row {row + 1}",
                 field=f"{name}[{row}]",
             )
     return np.array([word in YES for word in words], bool)
@@ -217,13 +224,23 @@ def _one_value(values: NDArray[Any], name: str) -> str:
     return found[0]
 
 
-def _check_positive(values: Array | None, name: str) -> None:
+def _check_positive(values: Array | None, name: str, rows: NDArray[np.intp] | None = None) -> None:
     if values is None:
         return
     floor_ok = values >= 0 if name == "loss_se" else values > 0
-    bad = np.flatnonzero(~(np.isfinite(values) & floor_ok))
+    bad = np.flatnonzero(~(np.isfinite(values) & floor_ok & (values <= LARGEST)))
     if bad.size:
+        value, row = values[bad[0]], int(bad[0] if rows is None else rows[bad[0]])
+        most = f" and at most {LARGEST:.0e}" if np.isfinite(value) and value > LARGEST else ""
         raise InputError(
-            f"{name} must be finite and positive; got {values[bad[0]]} in row {bad[0] + 1}",
-            field=f"{name}[{bad[0]}]",
+            f"{name} must be finite and positive{most}; got {value} in row {row + 1}",
+            field=f"{name}[{row}]",
         )
+
+
+def _default_flops(arrays: dict[str, Any]) -> None:
+    """6 N D where a row does not say."""
+    with np.errstate(over="ignore"):  # what overflows is refused by name
+        counted = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
+    said = arrays.get("flops", np.full(len(counted), np.nan))
+    arrays["flops"] = np.where(np.isnan(said), counted, said)

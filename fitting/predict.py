@@ -2,13 +2,20 @@
 
 from typing import Any
 
-from fitting.errors import InputError, RefusalError
+import numpy as np
+
+from fitting.checks import EPOCHS_FREE
+from fitting.errors import InputError, Note, RefusalError
 from fitting.fitted import Fit
 from fitting.measurements import Measurements
-from fitting.recommend import law_rollout, predict
-from fitting.recommendation import TOO_FAR
+from fitting.recommend import _data_notes as data_notes
+from fitting.recommend import _rollout as law_rollout
+from fitting.recommend import check_question, predict
+from fitting.recommendation import SUPPORTED, TOO_FAR, Estimate
+from fitting.rollout import Rollout
 
-INSIDE = 1.5  # times the measured range that still counts as measured
+NEAR = 1.5  # times the measured range that still counts as measured
+INSIDE = {"n_params": NEAR, "n_tokens": NEAR, "flops": SUPPORTED}  # as for a budget
 
 
 def predict_run(
@@ -16,36 +23,78 @@ def predict_run(
 ) -> dict[str, Any]:
     """Loss at N [params] and D [tokens] with a 90 % prediction interval and a verdict.
 
+    Args:
+        fitted: a law with samples.
+        m: what it was fitted to.
+        N, D: of the planned run.
+        unique_tokens: what the corpus holds [tokens]; None: as many as needed.
+
     Raises:
-        InputError: N or D is not positive.
+        InputError: a number that cannot be meant.
+        RefusalError: `too_far` from the measurements, or `no_loss`: the law has no finite one.
     """
     for name, value in (("params", N), ("tokens", D)):
         if not (value > 0 and value < float("inf")):
             raise InputError(f"{name} must be finite and positive; got {value}", field=name)
-    try:
-        rolled = law_rollout(fitted, m)
-    except RefusalError:
-        rolled = None
-    loss = predict(fitted, N, D, rolled=rolled, unique_tokens=unique_tokens)
-    verdict, reasons = _verdict(fitted, N, D)
+    flops = 6.0 * N * D
+    if not 0 < flops < float("inf"):
+        raise InputError(f"6 x params x tokens must be a number of FLOP that a float holds; got {N:g} and {D:g}", field="params")  # fmt: skip
+    check_question(flops, 0.0, unique_tokens)
+    values = {"n_params": N, "n_tokens": D, "flops": flops}
+    if far := _outside(fitted, values, TOO_FAR):
+        remedy = f"beyond {TOO_FAR:.0g} times the measured range no fit is supported (measure nearer runs)"  # fmt: skip
+        raise RefusalError(f"{far[0]}: {remedy}", code="too_far", reasons=(*far, remedy))
+    outside = _outside(fitted, values, 1.0)
+    verdict = "extrapolated" if outside else "supported"
+    rolled, notes = _rollout(fitted, m)
+    loss = _loss(fitted, N, D, rolled=rolled, unique_tokens=unique_tokens)
+    reasons = [Note("extrapolated", text) for text in outside]
+    notes = [*reasons, *notes, *data_notes(fitted, D, unique_tokens)]
+    if unique_tokens is not None and D / unique_tokens > _most_epochs(fitted, m):
+        verdict = "extrapolated"
     return {
-        "n_params": N, "n_tokens": D, "flops": 6 * N * D, "tokens_per_param": D / N,
+        "n_params": N, "n_tokens": D, "flops": flops, "tokens_per_param": D / N,
         "loss": loss.to_dict(), "loss_unit": fitted.loss_unit, "law": fitted.law,
         "objective": fitted.objective, "verdict": verdict,
-        "rollout": rolled.to_dict() if rolled else None, "warnings": reasons,
+        "rollout": rolled.to_dict() if rolled else None, "warnings": [note.to_dict() for note in notes],
     }  # fmt: skip
 
 
-def _verdict(fitted: Fit, N: float, D: float) -> tuple[str, list[dict[str, str]]]:
-    values = {"n_params": N, "n_tokens": D, "flops": 6 * N * D}
-    outside = [
+def _loss(
+    fitted: Fit, N: float, D: float, *, rolled: Rollout | None, unique_tokens: float | None
+) -> Estimate:
+    loss = predict(fitted, N, D, rolled=rolled, unique_tokens=unique_tokens)
+    if not np.isfinite([loss.value, loss.low, loss.high]).all():
+        raise RefusalError(
+            f"the {fitted.law} law gives no finite interval of the loss at {N:.3g} parameters and "
+            f"{D:.3g} tokens: {loss.low:.3g} to {loss.high:.3g} around {loss.value:.3g} (take a law "
+            "with fewer coefficients, or add runs nearby)", code="no_loss",
+        )  # fmt: skip
+    return loss
+
+
+def _rollout(fitted: Fit, m: Measurements) -> tuple[Rollout | None, list[Note]]:
+    """What widens the interval with distance; without it a note says so."""
+    rolled, notes = law_rollout(fitted, m)
+    if rolled is None or np.isfinite(rolled.rms):
+        return rolled, notes
+    return None, [Note("no_rollout", f"the extrapolation could not be tested: without the largest "
+                       f"budgets the {fitted.law} law has no optimum at them")]  # fmt: skip
+
+
+def _outside(fitted: Fit, values: dict[str, float], times: float) -> list[str]:
+    """What lies outside the measured range by more than a factor `times`, or than counts as inside."""
+    return [
         f"{name} {value:.3g} lies outside the measured {low:.3g} to {high:.3g}"
         for name, value in values.items()
         for low, high in [fitted.ranges[name]]
-        if not low / INSIDE <= value <= high * INSIDE
+        for factor in [max(times, INSIDE[name])]
+        if not low / factor <= value <= high * factor
     ]
-    if values["flops"] > TOO_FAR * fitted.ranges["flops"][1]:
-        return "refused", [{"code": "too_far", "message": text} for text in outside]
-    return ("extrapolated" if outside else "supported"), [
-        {"code": "extrapolated", "message": text} for text in outside
-    ]
+
+
+def _most_epochs(fitted: Fit, m: Measurements) -> float:
+    """Epochs up to which the law speaks from experience, or repetition costs next to nothing."""
+    if fitted.law != "muennighoff" or m.unique_tokens is None:
+        return EPOCHS_FREE
+    return max(EPOCHS_FREE, NEAR * float((m.n_tokens / m.unique_tokens).max()))

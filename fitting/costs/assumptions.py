@@ -108,6 +108,15 @@ class Assumptions:
         stated += ["utilisation"] if self.utilisation == "decomposed" else []
         if len(stated) > 1:
             raise InputError(f"give one of {stated}, not all of them", field=stated[1])
+        for name in ("goodput", "campaign"):
+            if getattr(self, name) is not None and stated not in (
+                ["measured_mfu"],
+                ["utilisation"],
+            ):
+                raise InputError(
+                    f"{name} needs measured_mfu, or utilisation 'decomposed': "
+                    "a whole run's speed has its losses in it already", field=name,
+                )  # fmt: skip
 
     @property
     def date(self) -> date:

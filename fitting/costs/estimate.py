@@ -11,6 +11,7 @@ from fitting.costs.flops import C_CONVENTION
 from fitting.costs.goodput import Goodput, young_daly
 from fitting.costs.memory import Memory, memory
 from fitting.costs.rates import Rates, price, resolve
+from fitting.costs.speed import check_ceiling
 from fitting.costs.tables import Tables
 from fitting.costs.thresholds import Crossing, thresholds
 from fitting.costs.workload import Workload, compute
@@ -144,6 +145,12 @@ def _inputs(rates: Rates, figures: dict[str, Figure], work: Workload) -> dict[st
         terms = [figures["device_hours"], S_PER_H]
         achieved = product("achieved", "FLOP/s", [figures["flops"]], terms)
         share = product("utilisation", "of the dense peak", [achieved], [fast.peak])
+        if rates.device.family != "cpu":  # whose peak is a stand-in for any core
+            check_ceiling(
+                rates.assumptions, rates.device, share.value, field="device_hours",
+                remedy=f"{work.device_hours:g} device-hours are too few for "
+                f"{figures['flops'].value:.3g} FLOP (count all devices together)",
+            )  # fmt: skip
     else:
         achieved, share = fast.flop_s, fast.utilisation
     found = {

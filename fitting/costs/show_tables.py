@@ -44,7 +44,7 @@ def answered(a: Answer) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
     head = [
         f"{a.budget.budget.text}: {human(C.value, 'FLOP')} ({band(C) or 'exactly'})",
         f"Law: {a.law}",
-        f"Sweep: {sweep.share:.0%} of it, {', '.join([human(sweep.flops.value, 'FLOP'), *paid])}",
+        f"Sweep: {100 * sweep.share:.3g}% of it, {', '.join([human(sweep.flops.value, 'FLOP'), *paid])}",
         f"  ({_computed(sweep)})",
         *(_rung(r) for r in sweep.rungs),
         "Then train" + _over_band(a),

@@ -35,8 +35,14 @@ def speed(a: Assumptions, tables: Tables, device: Device) -> Speed:
     """Achieved FLOP/s of one device under these assumptions.
 
     Raises:
-        InputError: a utilisation above what a matrix product reaches on the device.
+        InputError: a utilisation above what a matrix product reaches on the device, or a
+            precision that it does not have.
     """
+    if a.precision == "fp8" and device.fp8_tflops is None:
+        raise InputError(
+            f"precision must be bf16 on {device.id}, which has no fp8 (an overlay's row may say "
+            "fp8_tflops); got 'fp8'", field="precision",
+        )  # fmt: skip
     preset = tables.preset(a.preset)
     peak = leaf(
         f"dense {device.peak_dtype} peak of {device.id}",
@@ -149,16 +155,22 @@ def _stand_in(device: Device) -> tuple[Note, ...]:
 def _check(a: Assumptions, device: Device, share: float, *, given: bool) -> tuple[Note, ...]:
     if not given or (device.family == "cpu" and a.measured_flop_s is not None):
         return ()  # a core's peak is a stand-in: what was measured replaces it
+    field = "measured_mfu" if a.measured_mfu is not None else "measured_flop_s"
+    remedy = "check the peak (dense, not 2:4 sparse) and that recomputation is not counted"
+    check_ceiling(a, device, share, field=field, remedy=remedy)
+    if share > HIGH_UTILISATION:
+        message = f"utilisation {share:.2f} is above .60, more than any disclosed run: check it"
+        return (Note("high_utilisation", message),)
+    return ()
+
+
+def check_ceiling(a: Assumptions, device: Device, share: float, *, field: str, remedy: str) -> None:
+    """Raises InputError: a utilisation above what a matrix product reaches on the device."""
     ceiling = device.ceiling * (1 if a.precision == "bf16" else 2)
     if share > ceiling:
         raise InputError(
             f"utilisation {share:.2f} of {device.id} is above {ceiling:.2f}, what a bare matrix "
             f"product reaches ({device.ceiling_tflops or device.peak_tflops:g} of "
-            f"{device.peak_tflops:g} TFLOP/s): check the peak (dense, not 2:4 sparse) and that "
-            "recomputation is not counted",
-            field="measured_mfu" if a.measured_mfu is not None else "measured_flop_s",
+            f"{device.peak_tflops:g} TFLOP/s): {remedy}",
+            field=field,
         )
-    if share > HIGH_UTILISATION:
-        message = f"utilisation {share:.2f} is above .60, more than any disclosed run: check it"
-        return (Note("high_utilisation", message),)
-    return ()

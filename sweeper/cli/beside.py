@@ -56,10 +56,13 @@ def hyper(
     """Best learning rate and batch. Columns: n_params, n_tokens, lr, batch_tokens, loss."""
     from fitting import beside
     from fitting.columns import read_columns
+    from fitting.errors import InputError
 
+    if sequence is not None and not 0 < sequence < float("inf"):
+        raise InputError(f"sequence must be finite and positive; got {sequence}", field="sequence")
     batch = "batch_tokens" if sequence is None else "batch_sequences"
     columns = read_columns(csv, ["n_params", "n_tokens", "lr", batch, "loss"])
-    columns["batch_tokens"] = columns[batch] * (sequence or 1)
+    columns["batch_tokens"] = columns[batch] * (1 if sequence is None else sequence)
     found = beside.hyper(
         columns, N=params, D=tokens, method="paraboloid" if paraboloid else "best",
         n_bootstrap=bootstrap, seed=seed,
@@ -123,4 +126,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"rollout: {rolled['n_held']} held out ({rolled['held_out']}), error {rolled['rms']:.3g} of {rolled['unit']}")  # fmt: skip
     else:
         lines.append(f"no rollout: {rolled['reason']}")
+    lines += [f"note: {note['message']}" for note in found.get("warnings", [])]
     return lines + [f"left out: {why}" for why in found.get("dropped", [])]

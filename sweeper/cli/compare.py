@@ -39,7 +39,7 @@ def compare(
 
 
 def _show(found: dict[str, Any], a: str, b: str) -> None:
-    from sweeper.cli.tables import grid
+    from sweeper.cli.tables import grid, show_warnings
 
     table = grid(f"a = {a}, b = {b}, at {found['at_flops']:.3g} FLOP", "", "value", "90 % interval")
     rows = (
@@ -57,6 +57,7 @@ def _show(found: dict[str, Any], a: str, b: str) -> None:
         table.add_row(title, shown[0], f"{shown[1]} … {shown[2]}")
     OUT.print(table)
     OUT.print(found["verdict"], highlight=False)
+    show_warnings(found["warnings"])
 
 
 def design(

@@ -179,5 +179,14 @@ def test_the_bias_of_approach_2_is_told(clean):
 
 def test_no_answer_is_without_resamples():
     assert analyse(simulated.isoflops(noise=1e-3), n_bootstrap=0).n_bootstrap > 100
-    with pytest.raises(InputError, match="n_bootstrap must be at least 2; got -5"):
+    with pytest.raises(InputError, match="n_bootstrap must be 0 or at least 2; got -5"):
         analyse(simulated.isoflops(), n_bootstrap=-5)
+    with pytest.raises(InputError, match="seed must not be negative; got -1"):
+        analyse(simulated.isoflops(), seed=-1)
+
+
+def test_a_stored_analysis_knows_how_many_rows_were_left_out():
+    m = simulated.isoflops(noise=1e-3)
+    flags = {"excluded_outlier": [i == 3 for i in range(len(m))]}
+    a = analyse(Measurements.from_columns(m.to_columns() | flags), n_bootstrap=20)
+    assert Analysis.from_dict(a.to_dict()).measurements.n_excluded == 1

@@ -36,6 +36,15 @@ def test_gadres_error_is_asked_alike():
     assert found["prediction"]["error"] == pytest.approx(0.85 - 2 * np.exp(-0.9 * 1.8), rel=1e-3)
 
 
+def test_a_score_beyond_the_measured_losses_is_said_to_be_extrapolated():
+    loss = np.linspace(2, 4, 12)
+    c = {"loss": loss, "error": 0.85 - 2 * np.exp(-0.9 * loss)}
+    [note] = downstream(c, loss=0.5)["warnings"]
+    assert note["message"].startswith("loss 0.5 lies outside the measured 2 to 4: its error is")
+    assert "-0.425 is impossible" in note["message"]
+    assert downstream(c, loss=2.5)["warnings"] == []
+
+
 def test_rates_and_batches_are_asked_for_a_planned_model():
     found = hyper(grid_of_runs(), N=1e9, D=1e11, n_bootstrap=20)
     assert found["prediction"]["lr"] == pytest.approx(1.79 * 1e9**-0.713 * 1e11**0.307, rel=1e-6)
@@ -80,7 +89,15 @@ def test_annealing_that_was_not_seen_gives_no_end_but_a_reason():
         (lambda: downstream(scores(), loss=-1.0), "loss must be finite and positive; got -1.0"),
         (lambda: hyper(grid_of_runs(), D=1e9), "params and tokens belong together"),
         (lambda: moe(experts(), N=1e9), "params and experts belong together"),
+        (lambda: moe(experts(), N=1e9, n_experts=1e-3), "experts must be at least 1.*; got 0.001"),
+        (lambda: moe(experts() | {"n_experts": np.full(30, 0.1)}), "n_experts must be at least 1"),
         (lambda: curve(schedule() | {"step": np.ones(400)}, decay=0.9), "step must increase"),
+        (
+            lambda: curve(schedule() | {"step": 1e12 * np.arange(400)}, decay=0.9),
+            r"step must be at most 1e\+07; got 3.99e\+14 .tokens instead",
+        ),
+        (lambda: curve(schedule(), decay=float("nan")), r"decay must lie in \[0, 1\]; got nan"),
+        (lambda: curve(schedule(), decay=2.0), r"decay must lie in \[0, 1\]; got 2.0"),
     ],
 )
 def test_bad_questions_are_named(ask, message):

@@ -92,3 +92,6 @@ def test_advice_with_and_without_measurements():
     assert seen["next_runs"][-1]["interval_factor"] < seen["now"]["interval_factor"]
     with pytest.raises(InputError, match="target must be finite and positive; got -1"):
         advise(None, target=-1)
+    for scatter in (-1.0, 0.0, float("nan")):
+        with pytest.raises(InputError, match=f"scatter must be finite and positive; got {scatter}"):
+            advise(None, target=1e22, scatter=scatter)

@@ -145,7 +145,11 @@ def test_undecayed_rows_are_fitted_where_asked_for_and_mentioned():
         ),
         ({"delta": -1.0}, "delta must be positive; got -1.0"),
         ({"delta": "big"}, "delta must be a number or 'mad'; got 'big'"),
-        ({"n_bootstrap": -1}, "n_bootstrap must not be negative; got -1"),
+        ({"n_bootstrap": -1}, "n_bootstrap must be 0 or at least 2; got -1"),
+        ({"n_bootstrap": 1}, "n_bootstrap must be 0 or at least 2; got 1"),
+        ({"seed": -1}, "seed must not be negative; got -1"),
+        ({"scheme": "foo"}, "scheme must be one of pairs, wild, parametric; got 'foo'"),
+        ({"scheme": "wild"}, "scheme needs n_bootstrap: without resamples 'wild' changes nothing"),
         ({"cluster": True}, "cluster needs a column `group`"),
         ({"fixed": {"Z": 1.0}}, "chinchilla has no coefficient Z; it has E, A, B, alpha, beta"),
         ({"fixed": {"A": 1.0}}, "A can only be fixed together with its exponent"),
@@ -172,3 +176,51 @@ def test_a_loss_without_any_n_dependence_is_refused_on_the_bound():
 def test_a_delta_far_from_the_noise_is_mentioned():
     found = fit(simulated.grid(noise=0.3, seed=1))
     assert [n.code for n in found.warnings][-1] == "delta_far_from_noise"
+
+
+def test_a_measurement_repeated_within_its_run_tells_nothing_new():
+    m = simulated.grid(noise=3e-3)
+    columns = {k: v * 5 for k, v in m.to_columns().items()}
+    labels = [str(i) for i in range(len(m))]
+    once = fit(m, objective="log_mse")
+    runs = fit(Measurements.from_columns(columns | {"group": labels * 5}), objective="log_mse")
+    single = fit(Measurements.from_columns(m.to_columns() | {"group": labels}), objective="log_mse")
+    iid = fit(Measurements.from_columns(columns), objective="log_mse")
+    for name, error in once.standard_errors.items():
+        assert single.standard_errors[name] == pytest.approx(error, rel=1e-9)
+        # apart from the small-sample factor, (R - 1)/(R - P) of R = 180 instead of 36
+        assert runs.standard_errors[name] == pytest.approx(error, rel=0.08)
+        assert iid.standard_errors[name] < 0.5 * error
+
+
+def test_intervals_without_resampling_know_what_is_common_to_a_run():
+    rng = np.random.default_rng(2)
+    N, D = (g.ravel() for g in np.meshgrid(np.geomspace(1e7, 1e9, 12), np.geomspace(2e8, 2e10, 8)))
+    found, errors = [], []
+    for _ in range(12):
+        common = np.tile(4e-3 * rng.standard_normal(12), 8)
+        loss = simulated.loss(N, D) * np.exp(common + 7e-4 * rng.standard_normal(96))
+        columns = {"n_params": N, "n_tokens": D, "loss": loss, "group": [f"{n:.3g}" for n in N]}
+        fitted = fit(Measurements.from_columns(columns), delta="mad")
+        found.append(fitted.coefficients["alpha"])
+        errors.append(fitted.standard_errors["alpha"])
+    # counted one by one the errors are a third of what the fits scatter by
+    assert np.median(errors) > 0.6 * np.std(found)
+
+
+def test_few_runs_are_warned_about():
+    m = simulated.trunks(noise=2e-3)
+    [note] = [n for n in fit(m, delta="mad").warnings if n.code == "few_runs"]
+    assert "only 6 runs" in note.message
+    assert "too narrow (add runs, not horizons)" in note.message
+    assert not [n for n in fit(m, delta="mad", cluster=False).warnings if n.code == "few_runs"]
+
+
+def test_rows_that_say_the_same_are_counted():
+    m = simulated.grid(noise=3e-3)
+    again = {k: v + v[:4] for k, v in m.to_columns().items()}
+    [note] = [
+        n for n in fit(Measurements.from_columns(again)).warnings if n.code == "duplicate_rows"
+    ]
+    assert "4 rows say the same as another" in note.message
+    assert "duplicate_rows" not in {n.code for n in fit(m).warnings}

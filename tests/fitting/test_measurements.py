@@ -53,6 +53,10 @@ def test_flagged_outliers_are_left_out_and_counted():
         ({"n_tokens": [1e8, float("inf")]}, r"n_tokens must be finite and positive; got inf"),
         ({"loss": [3.0, "x"]}, r"loss must be a number; got 'x' in row 2"),
         ({"loss": [3.0]}, r"n_params has 2 and loss has 1"),
+        ({"loss": [3.0, ""]}, r"loss must be a number; got a blank cell in row 2"),
+        ({"loss": [3.0, 1e308]}, r"loss must be finite and positive and at most 1e\+100; got 1e\+308 in row 2"),
+        ({"budget": ["1e15", " "]}, r"budget_flops must be a number; got a blank cell .fill all of its rows, or none. in row 2"),
+        ({"decayed": ["True", ""]}, r"decayed must be true or false; got a blank cell .* in row 2"),
         ({"decayed": ["True", "perhaps"]}, r"decayed must be true or false; got 'perhaps' in row 2"),
         ({"loss_unit": ["nats/token", "bits/byte"]}, r"loss_unit must be the same in every row"),
         ({"tokenizer": ["gpt2", "llama"]}, r"tokenizer must be the same in every row; got gpt2, llama"),
@@ -72,3 +76,30 @@ def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "runs.csv").write_text("n_params,n_tokens,loss\n")
     with pytest.raises(InputError, match="needs a header line and at least one row"):
         Measurements.from_csv(tmp_path / "runs.csv")
+
+
+def test_a_blank_cell_is_none():
+    columns = GOOD | {"flops": ["", 7e15], "excluded_outlier": ["", "no"], "group": ["a", ""]}
+    m = Measurements.from_columns(columns)
+    assert m.flops.tolist() == [6e14, 7e15]
+    assert len(m) == 2
+    assert m.to_columns()["group"] == ["a", None]
+
+
+def test_points_without_a_group_are_clusters_of_their_own():
+    table = {k: v * 3 for k, v in GOOD.items()} | {"group": ["a", "a", "", None, " ", float("nan")]}
+    m = Measurements.from_columns(table)
+    assert len(set(m.clusters)) == 5
+    assert Measurements.from_columns(m.to_columns()).to_columns() == m.to_columns()
+    assert Measurements.from_columns(GOOD).clusters is None
+
+
+def test_a_bad_row_has_the_number_that_it_has_in_the_table():
+    table = {k: v * 3 for k, v in GOOD.items()}
+    table |= {"excluded_outlier": ["yes", "yes", "no", "no", "no", "no"]}
+    table["loss"] = [3.0, 3.0, 3.0, -1.0, 3.0, 3.0]
+    with pytest.raises(
+        InputError, match=r"loss must be finite and positive; got -1.0 in row 4"
+    ) as e:
+        Measurements.from_columns(table)
+    assert e.value.field == "loss[3]"

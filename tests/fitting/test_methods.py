@@ -72,6 +72,38 @@ def test_tokenizers_of_one_name_are_told_apart_by_their_fingerprints():
         Measurements.from_columns(columns | {"tokenizer_fingerprint": ["a"] + ["b"] * (n - 1)})
 
 
+@pytest.mark.parametrize("flops", [-5.0, 0.0, float("nan"), float("inf")])
+def test_recipes_are_compared_at_a_compute_that_can_be_meant(flops):
+    a = simulated.isoflops()
+    with pytest.raises(InputError, match=f"flops must be finite and positive; got {flops}"):
+        compare(a, a, flops=flops)
+
+
+def test_recipes_are_compared_where_it_was_asked_or_not_at_all():
+    a = simulated.isoflops(noise=1e-3)
+    b = simulated.isoflops(noise=1e-3, seed=1, coefficients=BETTER)
+    far = 2e23
+    found = compare(a, b, flops=far, n_bootstrap=20)
+    assert found.at_flops == far
+    size = float(found.fits[0].optimum(far)[0])
+    assert found.loss_a[0] == pytest.approx(float(found.fits[0].predict(size, far / 6 / size)), rel=1e-4)  # fmt: skip
+    [of_a, of_b] = [n["message"] for n in found.to_dict()["warnings"]]
+    assert "2e+23 FLOP lies outside the 1e+18 to 3e+19 that a has measured: its loss" in of_a
+    assert "that b has measured" in of_b
+    assert not compare(a, b, flops=1e19, n_bootstrap=20).warnings
+    with pytest.raises(RefusalError, match=r"1e\+40 FLOP lies outside the .* no fit is supported"):
+        compare(a, b, flops=1e40)
+
+
+def test_recipes_measured_at_different_compute_say_so():
+    a = simulated.isoflops(noise=1e-3)
+    b = simulated.isoflops(noise=1e-3, budgets=np.geomspace(1e22, 3e23, 4), coefficients=BETTER)
+    found = compare(a, b, n_bootstrap=20)
+    [note] = found.warnings
+    assert "3e+19 FLOP lies outside the 1e+22 to 3e+23 that b has measured" in note.message
+    assert "0.00" not in found.verdict()
+
+
 def test_the_bad_run_has_the_largest_influence():
     m = simulated.grid(noise=1e-3)
     loss = m.loss.copy()

@@ -124,6 +124,33 @@ def test_learning_rate_and_batch_laws_are_recovered(method):
     assert found.batch_tokens(1e10) == pytest.approx(0.58 * 1e10**0.571)
 
 
+def test_few_cells_have_intervals_that_hold_the_truth_and_are_numbers():
+    rng = np.random.default_rng(3)
+    few = {k: v[: 5 * 81] for k, v in cells().items()}  # two sizes, one of them on two horizons
+    cell = np.repeat(np.arange(5), 81)
+    few["lr"] = few["lr"] * np.exp(0.1 * rng.standard_normal(5))[cell]
+    found = hyper_law(few, n_bootstrap=200)
+    for name, truth in (("lr_n", -0.713), ("lr_d", 0.307), ("batch_d", 0.571)):
+        low, high = found.intervals[name]
+        assert low - 1e-9 <= truth <= high + 1e-9
+        assert high - low < 1
+    assert all(np.isfinite(v).all() for v in found.intervals.values())
+    assert hyper_law(few, n_bootstrap=0).intervals == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_bootstrap": -1}, "n_bootstrap must be 0 or at least 2; got -1"),
+        ({"n_bootstrap": 1}, "n_bootstrap must be 0 or at least 2; got 1"),
+        ({"seed": -2}, "seed must not be negative; got -2"),
+    ],
+)
+def test_resamples_of_cells_that_cannot_be_meant_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        hyper_law(cells(), **options)
+
+
 def test_cells_without_an_optimum_inside_are_refused_with_reasons():
     one = {k: v[:81] for k, v in cells().items()}
     with pytest.raises(RefusalError, match=r"need 4 combinations of N and D .*; 1 have one"):

@@ -185,6 +185,10 @@ def test_no_device_is_an_h100_with_a_note():
         ),
         ({"flops": 1e22, "preset": "x"}, r"preset must be one of \['cs229', 'measured', 'meta'\]"),
         ({"flops": 1e22, "preset": "cs229", "device": "a100"}, "gives the speed of h100-sxm; got"),
+        (
+            {"device_hours": 5, "flops": 1e24, "device": "h100"},
+            r"utilisation 56173.46 of h100-sxm is above 0.80, .* 5 device-hours are too few for 1e\+24",
+        ),
         ({"device_hours": -3}, "device_hours must be a positive finite number; got -3"),
     ],
 )

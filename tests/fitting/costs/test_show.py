@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from fitting.costs.compare import disclosed_runs, side_by_side
 from fitting.costs.estimate import estimate
+from fitting.costs.published import published_law
+from fitting.costs.question import ask
 from fitting.costs.show import explain, human, lines
-from fitting.costs.show_tables import checked, compared
+from fitting.costs.show_tables import answered, checked, compared
 
 TODAY = date(2026, 11, 21)
 E = estimate(n_params=405e9, n_tokens=15.6e12, n_devices=16000, preset="cs229", today=TODAY)
@@ -62,3 +64,8 @@ def test_one_devices_days_are_not_shown_unless_one_was_asked_for():
 def test_tables_are_rectangular():
     for rows in (compared(side_by_side(today=TODAY)), checked(disclosed_runs(today=TODAY))):
         assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_a_share_of_a_few_thousandths_is_not_nothing():
+    answer = ask("$75M", published_law("chinchilla-epoch"), sweep_share=0.004)
+    assert answered(answer)[0][2].startswith("Sweep: 0.4% of it, ")

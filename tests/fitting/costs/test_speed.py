@@ -91,6 +91,15 @@ def test_a_device_nobody_disclosed_hours_of_says_so():
         ({"measured_flop_s": -1}, "measured_flop_s must be a positive finite number; got -1"),
         ({"measured_flop_s": 4e14, "measured_mfu": 0.4}, "give one of"),
         ({"goodput": 90}, r"goodput must lie in \(0, 1\]; got 90 \(a percentage\?\)"),
+        (
+            {"goodput": 0.9},
+            "goodput needs measured_mfu, or utilisation 'decomposed': a whole run's",
+        ),
+        ({"campaign": 0.7, "measured_flop_s": 4e14}, "campaign needs measured_mfu, or utilisation"),
+        (
+            {"precision": "fp8", "device": "a100"},
+            "precision must be bf16 on a100.*, which has no fp8",
+        ),
         ({"precision": "fp4"}, "precision must be one of"),
         ({"utilisation": "best"}, "utilisation must be one of"),
         ({"utilisation": "decomposed", "device": "mi300x"}, "is known for families"),
