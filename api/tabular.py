@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -16,8 +17,9 @@ from fitting.errors import InputError
 from fitting.measurements import ALIASES, Measurements, array_names, check_header
 
 NUMBERS = ("bits_per_byte", "flops_exact", "n_params_total", "n_params_non_embedding")
-TEXTS = ("group", "tokenizer")
+TEXTS = ("group", "group_name", "tokenizer")
 MAX_TEXT = 200  # characters of a text that has a column of its own
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL for PostgreSQL, halves of a pair for UTF-8
 STORED = {"group": "group_name", "budget": "budget_flops"}
 TYPED = {*array_names(), *NUMBERS} - {*TEXTS}  # numbers and flags
 Row = dict[str, Any]
@@ -107,9 +109,11 @@ def _not_finite(value: Any) -> bool:
 
 
 def check_text(text: str, where: str, field: str, *, most: int | None = None) -> None:
-    """Raises InputError: a text that PostgreSQL cannot keep, so that no database has to."""
-    if "\0" in text:
-        raise InputError(f"{where} must not hold a NUL character; got {text[:40]!r}", field=field)
+    """Raises InputError: a text that one of the databases cannot keep."""
+    if UNSTORABLE.search(text):
+        raise InputError(
+            f"{where} must not hold NUL or half a surrogate pair; got {text[:40]!r}", field=field
+        )
     if most is not None and len(text) > most:
         raise InputError(f"{where} may have {most} characters; got {len(text)}", field=field)
 

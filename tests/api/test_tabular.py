@@ -55,8 +55,13 @@ def test_an_empty_optional_column_is_as_if_it_were_not_there(client, column):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"note": "a\0b"}, r"note of row 1 must not hold a NUL character; got 'a\x00b'"),
-        ({"a\0b": 1}, "a column's name must not hold a NUL character"),
+        (
+            {"note": "a\0b"},
+            r"note of row 1 must not hold NUL or half a surrogate pair; got 'a\x00b'",
+        ),
+        ({"note": "a\ud800"}, r"note of row 1 must not hold NUL or half a surrogate pair; got"),
+        ({"group_name": "x" * 201}, "group_name of row 1 may have 200 characters; got 201"),
+        ({"a\0b": 1}, "a column's name must not hold NUL"),
         ({"group": "x" * 201}, "group of row 1 may have 200 characters; got 201"),
         ({"tokenizer": "x" * 201}, "tokenizer of row 1 may have 200 characters; got 201"),
     ],
@@ -71,7 +76,7 @@ def test_texts_that_not_every_database_keeps_are_refused(client, assert_problem,
 def test_so_are_texts_about_the_study(client, assert_problem, field):
     answer = post(client, [BASE], **{field: "a\0b"})
     assert_problem(answer, 422)
-    assert f"{field} must not hold a NUL character" in answer.json()["detail"]
+    assert f"{field} must not hold NUL" in answer.json()["detail"]
     for path in ("/v1/studies/%00", "/studies/%00"):
         assert client.get(path).status_code == 422
 
