@@ -1,6 +1,6 @@
 """The `isoflop` command: collects the command groups, each in a file beside this one.
 
-Exit codes: 0 done, 2 bad input, 3 the data cannot answer.
+Exit codes: 0 done, 2 bad input, or no service or database to ask, 3 the data cannot answer.
 """
 
 import sys
