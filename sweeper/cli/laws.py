@@ -73,8 +73,6 @@ def fit(
     if law == "auto":
         from fitting.analysis import analyse
 
-        _refuse_unused({"--objective": objective != "huber", "--delta": bool(delta), "--iid": iid,
-                        "--scheme": bool(scheme), "--allow-undecayed": allow_undecayed})  # fmt: skip
         found = analyse(m, n_bootstrap=bootstrap or 1000, seed=seed)
         result = {k: v for k, v in found.to_dict().items() if k != "measurements"}
     else:
@@ -176,17 +174,6 @@ def parse_delta(text: str) -> float | str | None:
         return float(text)
     except ValueError:
         raise InputError(f"delta must be a number or 'mad'; got {text!r}", field="delta") from None
-
-
-def _refuse_unused(given: dict[str, bool]) -> None:
-    """An option that changes nothing would be believed to have changed something."""
-    from fitting.errors import InputError
-
-    if names := [name for name, said in given.items() if said]:
-        raise InputError(
-            f"--law auto reads the data in every way by itself: {', '.join(names)} would change "
-            "nothing (leave it out, or name a law)", field=names[0].lstrip("-"),
-        )  # fmt: skip
 
 
 def _fit_by_service(sweep: int | None, study: str | None, **options: Any) -> None:

@@ -205,10 +205,16 @@ def test_figures_of_published_laws_and_models_need_no_csv(isoflop, tmp_path, kin
         (("fit", "{runs}", "--scheme", "wild"), "scheme needs n_bootstrap"),
         (
             ("fit", "{runs}", "--law", "auto", "--delta", "-5", "--iid"),
-            "in every way by itself: --delta, --iid would change nothing",
+            "--delta is of a single law, and 'auto' fits all of them; leave it out",
         ),
-        (("fit", "{runs}", "--law", "auto", "--objective", "nonsense"), "--objective would change"),
-        (("fit", "{runs}", "--law", "auto", "--allow-undecayed"), "--allow-undecayed would change"),
+        (
+            ("fit", "{runs}", "--law", "auto", "--objective", "nonsense"),
+            "--objective is of a single law",
+        ),
+        (
+            ("fit", "{runs}", "--law", "auto", "--allow-undecayed"),
+            "--allow-undecayed is of a single law",
+        ),
         (
             ("law", "hyper", "{runs}", "--sequence", "-2048"),
             "sequence must be finite and positive; got -2048",
