@@ -108,7 +108,8 @@ def test_a_prediction_of_a_measured_run_is_supported(fitted):
     p = predict_run(fitted, M, float(M.n_params[9]), float(M.n_tokens[9]))
     assert p["verdict"] == "supported"
     assert p["loss"]["low"] < M.loss[9] < p["loss"]["high"]
-    assert predict_run(fitted, M, 1e12, 1e14)["verdict"] == "refused"
+    with pytest.raises(RefusalError, match="no fit is supported"):
+        predict_run(fitted, M, 1e12, 1e14)
     with pytest.raises(InputError, match="params must be finite and positive; got 0"):
         predict_run(fitted, M, 0.0, 1e9)
 
