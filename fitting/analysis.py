@@ -31,7 +31,7 @@ from fitting.errors import InputError, Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band
-from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
+from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
 from fitting.rollout import Rollout
 from fitting.trust import cross_check, explain, roll_all, weigh
 
@@ -80,6 +80,12 @@ class Analysis:
         """What the approaches read."""
         return without_repetition(self.measurements)
 
+    @property
+    def measured(self) -> tuple[float, float]:
+        """Least and largest compute that the approaches read [FLOP]."""
+        flops = self.fresh.flops
+        return float(flops.min()), float(flops.max())
+
     def _read(self, asked: Asked) -> tuple[Readings, Weights, list[Note]]:
         """Readings of the question, repeated data by the law that knows of them."""
         readings, weights, notes = read_all(self.approaches, self.weights, asked)
@@ -97,13 +103,12 @@ class Analysis:
         self, asked: Asked, readings: Readings, weights: Weights, notes: list[Note]
     ) -> Recommendation:
         flops, m = asked.flops, self.measurements
-        largest = float(self.fresh.flops.max())
         log_n, log_l = (sum(w * getattr(readings[k], v) for k, w in weights.items()) for v in ("log_n", "log_l"))  # fmt: skip
         samples_n, samples_l = self._mix(readings, weights)
         low, high = (float(v) for v in np.exp(interval(samples_n)))
         N = float(np.exp(log_n))
         D = asked.n_tokens(N)
-        verdict, reasons = judge(flops, largest, (low, high), inside=asked.plain or inside(m, N, D))  # fmt: skip
+        verdict, reasons = judge(flops, self.measured, (low, high), inside=inside(m, N, D))
         extra = Z90 * self.error_at(6 * N * D, readings, weights)
         loss = np.exp([log_l, *widened(log_l, interval(samples_l), extra)])
         method = max(weights, key=lambda k: weights[k])
@@ -114,7 +119,7 @@ class Analysis:
             interval_n_params=(low, high),
             interval_n_tokens=(max(asked.n_tokens(high), 0.0), max(asked.n_tokens(low), 0.0)),
             flat_band=self._flat_band(asked, readings, weights, N), verdict=verdict,
-            method=method, extrapolation=flops / largest,
+            method=method, extrapolation=flops / self.measured[1],
             warnings=(*notes, *self.warnings),
             details={"by_approach": by_approach(readings, weights), "why": self.why},
         )  # fmt: skip
@@ -136,7 +141,7 @@ class Analysis:
 
     def error_at(self, flops: float, readings: Readings, weights: Weights) -> float:
         """One sigma of ln L beyond sampling: scatter of a run, and the rollout's growing error."""
-        distance = float(np.log(flops / self.fresh.flops.max()))
+        distance = beyond(flops, self.measured)
         scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
         rolled = [w * r.error_at(distance) ** 2 for k, w in weights.items()
                   for name, r in self.rollouts.items() if name == k]  # fmt: skip

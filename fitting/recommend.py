@@ -18,7 +18,7 @@ from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
-from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
+from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
 from fitting.rollout import Rollout, rollout, rollout_points
 
 BAND = 0.02  # extra compute that counts as flat
@@ -56,7 +56,7 @@ def recommend(
     D = (flops / N - 2 * inference_tokens) / 6
     rolled, notes = _rollout(fitted, m)
     low, high = np.exp(interval(log_n_samples))
-    verdict, reasons = judge(flops, fitted.ranges["flops"][1], (low, high), inside=_inside(fitted, N, D))  # fmt: skip
+    verdict, reasons = judge(flops, fitted.ranges["flops"], (low, high), inside=_inside(fitted, N, D))  # fmt: skip
     tokens = [(flops / n - 2 * inference_tokens) / 6 for n in (high, low)]
     return Recommendation(
         flops=flops, n_params=N, n_tokens=D, train_flops=6 * N * D,
@@ -77,7 +77,7 @@ def predict(
     x = Points.at(N, D, unique_tokens)
     samples = fitted.law_object.log_loss(fitted.sample_theta, x)[0][:, 0]
     point = float(np.log(fitted.predict(N, D, unique_tokens)))
-    distance = float(np.log(6 * N * D / fitted.ranges["flops"][1]))
+    distance = beyond(6 * N * D, fitted.ranges["flops"])
     extra = np.hypot(fitted.residual_sd, rolled.error_at(distance) if rolled else 0.0)
     low, high = widened(point, interval(samples), Z90 * float(extra))
     return Estimate(value=float(np.exp(point)), low=float(np.exp(low)), high=float(np.exp(high)))

@@ -59,9 +59,9 @@ class Rollout:
         return Rollout(held_out=tuple(h for h in self.held_out if h.question in questions))
 
     def error_at(self, distance: float) -> float:
-        """Expected error (one sigma) of ln L at ln(C / largest) = `distance`."""
+        """Expected error (one sigma) of ln L this far, in ln C, beyond what was measured."""
         rates = [h.error_log_loss / max(h.distance, MIN_DISTANCE) for h in self.held_out]
-        return float(np.sqrt(np.mean(np.square(rates)))) * max(distance, 0.0)
+        return float(np.sqrt(np.mean(np.square(rates)))) * distance
 
     def to_dict(self) -> dict[str, Any]:
         return {"rms": self.rms, "held_out": [h.to_dict() for h in self.held_out]}

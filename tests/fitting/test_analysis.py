@@ -116,6 +116,13 @@ def test_far_beyond_the_sweep_the_verdict_is_refused(clean):
     assert r.warnings[0].code in {"too_far", "interval_too_wide"}
 
 
+@pytest.mark.parametrize(
+    ("flops", "verdict"), [(1e9, "refused"), (1e17, "extrapolated"), (5e18, "supported")]
+)
+def test_below_the_sweep_the_verdict_is_no_kinder(clean, flops, verdict):
+    assert clean.recommend(flops).verdict == verdict
+
+
 def test_a_budget_that_cannot_be_meant(clean):
     with pytest.raises(InputError, match="flops must be finite and positive; got -1"):
         clean.recommend(-1)

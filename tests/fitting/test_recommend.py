@@ -57,12 +57,27 @@ def test_the_rollout_widens_the_interval_of_the_loss(fitted):
 
 
 @pytest.mark.parametrize(
-    ("flops", "verdict"), [(1e19, "supported"), (1e21, "extrapolated"), (1e24, "refused")]
-)
+    ("flops", "verdict"),
+    [(1e13, "refused"), (1e17, "extrapolated"), (1e19, "supported"), (1e21, "extrapolated"), (1e24, "refused")],
+)  # fmt: skip
 def test_the_verdict_follows_the_distance(fitted, flops, verdict):
     r = recommend(fitted, M, flops=flops)
     assert r.verdict == verdict
     assert json.dumps(r.to_dict(), allow_nan=False)
+
+
+def test_below_the_measured_compute_the_loss_is_as_uncertain_as_above(fitted):
+    inside, below = (recommend(fitted, M, flops=C).loss for C in (3e18, 3e16))
+    assert np.log(below.high / below.low) > 1.5 * np.log(inside.high / inside.low)
+
+
+def test_a_budget_far_below_the_measured_says_what_to_measure(fitted):
+    note = recommend(fitted, M, flops=1e12).warnings[0]
+    assert note.code == "too_far"
+    assert note.message == (
+        "1e+12 FLOP is 1e-06 times the least measured compute (1e+18); beyond 1e+04 times no fit "
+        "is supported (measure down to 1e+16 FLOP)"
+    )
 
 
 def test_too_little_data_makes_a_smaller_corpus_epochs_and_says_so(fitted):
