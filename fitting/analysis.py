@@ -32,8 +32,8 @@ from fitting.isoflop import Array
 from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band
 from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
-from fitting.rollout import Rollout
-from fitting.trust import cross_check, explain, roll_all, weigh
+from fitting.rollout import Rollout, error_beyond
+from fitting.trust import cross_check, explain, roll_all, untested, weigh
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")
@@ -142,9 +142,9 @@ class Analysis:
     def error_at(self, flops: float, readings: Readings, weights: Weights) -> float:
         """One sigma of ln L beyond sampling: scatter of a run, and the rollout's growing error."""
         distance = beyond(flops, self.measured)
+        rollouts: dict[str, Rollout] = {str(k): r for k, r in self.rollouts.items()}
         scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
-        rolled = [w * r.error_at(distance) ** 2 for k, w in weights.items()
-                  for name, r in self.rollouts.items() if name == k]  # fmt: skip
+        rolled = [w * error_beyond(rollouts.get(k), distance) ** 2 for k, w in weights.items()]
         return float(np.sqrt(sum(scatter) + sum(rolled)))
 
     def _flat_band(
@@ -223,7 +223,9 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     return Analysis(
         measurements=m, approaches=approaches, refused=refused, rollouts=rollouts,
         weights=weights, trusted=trusted, why=explain(trusted, weights, rollouts),
-        warnings=(*cross_check(m, approaches, refused), *repetition_notes(m, fresh)), n_bootstrap=n_bootstrap, seed=seed,
+        warnings=(*untested(weights, approaches, rollouts), *cross_check(m, approaches, refused),
+                  *repetition_notes(m, fresh)),
+        n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
 from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
-from fitting.rollout import Rollout, rollout, rollout_points
+from fitting.rollout import UNTESTED, Rollout, error_beyond, rollout, rollout_points
 
 BAND = 0.02  # extra compute that counts as flat
 N_GRID = 2001
@@ -78,7 +78,7 @@ def predict(
     samples = fitted.law_object.log_loss(fitted.sample_theta, x)[0][:, 0]
     point = float(np.log(fitted.predict(N, D, unique_tokens)))
     distance = beyond(6 * N * D, fitted.ranges["flops"])
-    extra = np.hypot(fitted.residual_sd, rolled.error_at(distance) if rolled else 0.0)
+    extra = np.hypot(fitted.residual_sd, error_beyond(rolled, distance))
     low, high = widened(point, interval(samples), Z90 * float(extra))
     return Estimate(value=float(np.exp(point)), low=float(np.exp(low)), high=float(np.exp(high)))
 
@@ -180,11 +180,17 @@ def _inside(fitted: Fit, N: float, D: float) -> bool:
 
 def _rollout(fitted: Fit, m: Measurements | None) -> tuple[Rollout | None, list[Note]]:
     if m is None:
-        return None, [Note("no_rollout", "without the measurements no rollout widens the interval")]
+        return None, [_untested("the measurements are not at hand")]
     try:
         return law_rollout(fitted, m), []
     except RefusalError as e:
-        return None, [Note("no_rollout", f"no rollout widens the interval: {e}")]
+        return None, [_untested(str(e))]
+
+
+def _untested(why: str) -> Note:
+    return Note("no_rollout", (
+        f"the extrapolation could not be tested: {why}; the interval of the loss assumes an error "
+        f"of {100 * UNTESTED:.1g} % per factor e of compute, as published ones had"))  # fmt: skip
 
 
 def _data_notes(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note]:

@@ -96,6 +96,15 @@ def test_approaches_are_weighed_by_the_hold_outs_all_of_them_could_be_asked():
     assert a.weights["chinchilla"] > 0
 
 
+def test_two_budgets_share_the_weight_and_say_that_nothing_was_tested():
+    # Alone, the valley assumes a floor of 0, and its 90 % interval never held the truth.
+    a = analyse(simulated.isoflops(noise=1e-3, n_sizes=8, budgets=np.array([1e18, 3e18])), n_bootstrap=100)  # fmt: skip
+    assert a.weights == {"frontier": 0.5, "chinchilla": 0.5}
+    r, best = a.recommend(3e19), simulated.best_size(3e19)
+    assert {"no_rollout", "floor_assumed_zero"} <= {n.code for n in r.warnings}
+    assert r.loss.low < simulated.loss(best, 3e19 / 6 / best) < r.loss.high
+
+
 def test_runs_with_several_horizons_are_read_together():
     a = analyse(simulated.trunks(noise=2e-3), n_bootstrap=100)
     assert "envelope" in a.approaches

@@ -12,7 +12,8 @@ from fitting.errors import InputError, RefusalError
 from fitting.fit import fit
 from fitting.measurements import Measurements
 from fitting.predict import predict_run
-from fitting.recommend import flat_band, recommend, regret, regrets
+from fitting.recommend import flat_band, predict, recommend, regret, regrets
+from fitting.rollout import HeldOut, Rollout
 from fitting.sensitivity import by_convention, sensitivity
 from tests.fitting import simulated
 
@@ -50,10 +51,24 @@ def test_no_other_size_in_the_flat_band_is_much_worse(fitted):
     assert flat_band(fitted, 1e20, r.n_params, 0.0, None) == r.flat_band
 
 
-def test_the_rollout_widens_the_interval_of_the_loss(fitted):
-    alone, tested = recommend(fitted, flops=1e21), recommend(fitted, M, flops=1e21)
-    assert tested.loss.high - tested.loss.low > alone.loss.high - alone.loss.low
-    assert "no_rollout" in {n.code for n in alone.warnings}
+def test_the_rollouts_error_widens_the_interval_of_the_loss(fitted):
+    exact = HeldOut(flops=3e19, distance=1.0, error_log_loss=0.0, error_log_size=0.0)
+    best = [float(v) for v in fitted.optimum(1e21)]
+    alone = predict(fitted, *best, rolled=Rollout(held_out=(exact,)))
+    tested = recommend(fitted, M, flops=1e21).loss
+    assert tested.high - tested.low > alone.high - alone.low
+
+
+@pytest.mark.parametrize("budgets", [(1e18,), (1e18, 3e18)])
+def test_what_cannot_be_tested_is_answered_with_a_wider_interval(budgets):
+    m = simulated.isoflops(noise=1e-3, n_sizes=8, budgets=np.array(budgets))
+    fitted = fit(m, delta="mad")
+    r = recommend(fitted, m, flops=1e20)
+    note = next(n for n in r.warnings if n.code == "no_rollout")
+    assert "points above the others in compute; got 0; the interval" in note.message
+    exact = HeldOut(flops=3e19, distance=1.0, error_log_loss=0.0, error_log_size=0.0)
+    alone = predict(fitted, r.n_params, r.n_tokens, rolled=Rollout(held_out=(exact,)))
+    assert r.loss.high - r.loss.low > alone.high - alone.low
 
 
 @pytest.mark.parametrize(
