@@ -99,9 +99,10 @@ def rollout(m: Measurements, method: Method, *, min_seen: int = 2) -> Rollout:
 
 
 def _hold(m: Measurements, method: Method, found: list[Budget], n_held: int) -> list[HeldOut]:
-    largest = found[-n_held - 1].flops
-    predict = method(m.select(m.flops <= largest * 1.02))
-    return [_compare(m, predict, b, largest) for b in found[-n_held:]]
+    largest = found[-n_held - 1]
+    nominal = m.flops if m.budget_flops is None else m.budget_flops  # as `budgets` tells them apart
+    predict = method(m.select(nominal <= nominal[largest.rows].max()))
+    return [_compare(m, predict, b, largest.flops) for b in found[-n_held:]]
 
 
 def _compare(m: Measurements, predict: Predictor, b: Budget, largest: float) -> HeldOut:
