@@ -26,7 +26,7 @@ from fitting.asked import (
 )
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
-from fitting.checks import check_spread, without_repetition
+from fitting.checks import check_signal, check_spread, without_repetition
 from fitting.errors import InputError, Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
@@ -149,12 +149,15 @@ class Analysis:
 
     def _flat_band(
         self, asked: Asked, readings: Readings, weights: Weights, N: float
-    ) -> tuple[float, float]:
-        """Sizes within 2 % compute, by the most trusted law, moved to the recommended N."""
+    ) -> tuple[float, float] | None:
+        """Sizes within 2 % compute, by the most trusted law, moved to the recommended N.
+
+        None: no law could be fitted, so losses off the optimum are not known.
+        """
         ranked = sorted(readings, key=lambda k: -weights.get(k, 0.0))
         laws = [(f, float(np.exp(readings[k].log_n))) for k in ranked if (f := readings[k].fit)]
         if not laws:
-            return N, N
+            return None
         law, best = laws[0]
         low, high = flat_band(law, asked.flops, best, asked.inference_tokens, asked.unique_tokens)
         return N * low / best, N * high / best
@@ -200,7 +203,8 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
         seed: of the resamples.
 
     Raises:
-        RefusalError: no approach can read the data; `reasons` has one per approach.
+        RefusalError: the losses follow nothing, or no approach can read them; `reasons` has one per
+            approach.
     """
     if m.decayed is not None and not m.decayed.all():
         raise RefusalError(
@@ -212,9 +216,12 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     if n_bootstrap < 2:
         raise InputError(f"n_bootstrap must be at least 2; got {n_bootstrap}", field="n_bootstrap")
     fresh = without_repetition(m)
+    check_signal(fresh)
     approaches, refused = _read_all(fresh, n_bootstrap, seed)
     rollouts = roll_all(fresh, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
+    if "parabola" not in approaches:  # Akima's curve has minima in noise, too
+        usable = [k for k in usable if k != "akima"]
     if not usable:
         reasons = tuple(f"{TITLES[k]}: {v}" for k, v in refused.items())
         raise RefusalError("no approach can read these measurements", code="unreadable", reasons=reasons)  # fmt: skip

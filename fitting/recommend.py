@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitting.bootstrap import interval
-from fitting.checks import EPOCHS_FREE
+from fitting.checks import EPOCHS_FREE, check_signal
 from fitting.errors import InputError, Note, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
@@ -44,9 +44,11 @@ def recommend(
 
     Raises:
         InputError: a number that cannot be meant.
-        RefusalError: the law has no optimum at that budget.
+        RefusalError: the losses of `m` follow nothing, or the law has no optimum at that budget.
     """
     check_question(flops, inference_tokens, unique_tokens)
+    if m is not None:
+        check_signal(m)
     log_n, log_n_samples = _sizes(fitted, flops, inference_tokens, unique_tokens)
     if not np.isfinite(log_n):
         raise RefusalError(

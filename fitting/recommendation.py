@@ -39,7 +39,8 @@ class Recommendation:
     loss: Estimate
     interval_n_params: tuple[float, float]
     interval_n_tokens: tuple[float, float]
-    flat_band: tuple[float, float]  # every N that costs at most 2 % more compute for the same loss
+    # Every N that costs at most 2 % more compute for the same loss; None: not known.
+    flat_band: tuple[float, float] | None
     verdict: str
     method: str
     extrapolation: float  # flops / largest measured flops
@@ -60,7 +61,7 @@ class Recommendation:
                 "n_params": list(self.interval_n_params),
                 "n_tokens": list(self.interval_n_tokens),
             },
-            "flat_band": {"n_params": list(self.flat_band)},
+            "flat_band": {"n_params": self.flat_band and list(self.flat_band)},
             "verdict": self.verdict,
             "method": self.method,
             "extrapolation": self.extrapolation,

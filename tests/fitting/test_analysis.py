@@ -1,6 +1,7 @@
 """All approaches on one sweep: agreement on clean data, trust by rollout, refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,6 +143,26 @@ def test_a_ladder_at_constant_ratio_is_refused():
     m = Measurements.from_columns({"n_params": N, "n_tokens": 20 * N, "loss": 2 + N**-0.1})
     with pytest.raises(RefusalError, match=r"nearly the same D/N \(20\)"):
         analyse(m)
+
+
+def losses_of_nothing(seed):
+    m = simulated.isoflops(n_sizes=7, budgets=np.geomspace(1e18, 1e21, 6))
+    loss = np.random.default_rng(seed).uniform(2, 3, len(m))
+    return Measurements.from_columns(m.to_columns() | {"loss": loss})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_losses_of_nothing_are_refused(seed):
+    message = r"neither fall with compute nor have a valley in N beyond their scatter \(p = .*budgets further apart"
+    with pytest.raises(RefusalError, match=message) as caught:
+        analyse(losses_of_nothing(seed))
+    assert caught.value.code == "no_signal"
+
+
+def test_where_only_the_optimum_is_known_the_flat_band_is_unknown(clean):
+    known = {k: a for k, a in clean.approaches.items() if a.fit is None}
+    alone = replace(clean, approaches=known, weights={"parabola": 1.0}, trusted="parabola")
+    assert alone.recommend(1e20).to_dict()["flat_band"] == {"n_params": None}
 
 
 def test_undecayed_measurements_are_refused():

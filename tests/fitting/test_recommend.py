@@ -59,6 +59,19 @@ def test_the_rollouts_error_widens_the_interval_of_the_loss(fitted):
     assert tested.high - tested.low > alone.high - alone.low
 
 
+def test_a_law_fitted_to_nothing_recommends_nothing(fitted):
+    loss = np.random.default_rng(0).uniform(2, 3, len(M))
+    nothing = Measurements.from_columns(M.to_columns() | {"loss": loss})
+    with pytest.raises(RefusalError, match="nothing to extrapolate"):
+        recommend(fitted, nothing, flops=1e20)
+
+
+def test_one_bad_run_hides_no_law(fitted):
+    loss = M.loss.copy()
+    loss[3] *= 1e6
+    recommend(fitted, Measurements.from_columns(M.to_columns() | {"loss": loss}), flops=1e20)
+
+
 @pytest.mark.parametrize("budgets", [(1e18,), (1e18, 3e18)])
 def test_what_cannot_be_tested_is_answered_with_a_wider_interval(budgets):
     m = simulated.isoflops(noise=1e-3, n_sizes=8, budgets=np.array(budgets))
