@@ -144,7 +144,8 @@ class Analysis:
         distance = beyond(flops, self.measured)
         rollouts: dict[str, Rollout] = {str(k): r for k, r in self.rollouts.items()}
         scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
-        rolled = [w * error_beyond(rollouts.get(k), distance) ** 2 for k, w in weights.items()]
+        rolled = [w * error_beyond(rollouts.get(k) or readings[k].rolled, distance) ** 2
+                  for k, w in weights.items()]  # fmt: skip
         return float(np.sqrt(sum(scatter) + sum(rolled)))
 
     def _flat_band(

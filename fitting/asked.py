@@ -8,7 +8,7 @@ al. 2023 (arXiv:2401.00448), Muennighoff et al. 2023 (arXiv:2305.16264).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
+from fitting.recommend import law_rollout
 from fitting.recommendation import TOO_FAR
+from fitting.rollout import Rollout
 
 REPEATED = "muennighoff"
 N_GRID = 2001
@@ -59,6 +61,7 @@ class Reading:
     losses: Array  # ln L*
     residual_sd: float
     fit: Fit | None
+    rolled: Rollout | None = None  # of a law that is fitted for this question alone
 
     @classmethod
     def plain(cls, a: Approach, flops: float) -> "Reading":
@@ -181,9 +184,13 @@ def read_repeated(m: Measurements, asked: Asked, *, n_bootstrap: int, seed: int)
     n = min(n_bootstrap, N_REFITS)
     try:
         found = fit(m, law=REPEATED, delta="mad", n_bootstrap=n, seed=seed, scheme=scheme_for(m))
-        return along(found, asked, float(np.log(asked.flops / 6) / 2), float(REACH), f"the {REPEATED} law")  # fmt: skip
+        answer = along(found, asked, float(np.log(asked.flops / 6) / 2), float(REACH), f"the {REPEATED} law")  # fmt: skip
     except RefusalError:
         return None
+    try:
+        return replace(answer, rolled=law_rollout(found, m))
+    except RefusalError:
+        return answer
 
 
 def data_notes(m: Measurements, asked: Asked, N: float, *, penalised: bool) -> list[Note]:

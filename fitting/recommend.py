@@ -6,6 +6,7 @@ Sources: Hoffmann et al. 2022 (arXiv:2203.15556) eq. 4; with inference Sardana e
 (arXiv:2401.00448), whose least total compute at a loss is the least loss at a total compute.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,10 @@ def predict(
 
 
 def law_rollout(fitted: Fit, m: Measurements) -> Rollout:
-    """Leave-the-largest-out with the same law and objective, by budgets where there are some."""
+    """Leave-the-largest-out with the same law and objective, by budgets where there are some.
+
+    Runs that repeat their data are asked one by one: a budget's optimum is that of new data.
+    """
     again: dict[str, Any] = {
         "law": fitted.law, "objective": fitted.objective, "delta": fitted.delta,
         "allow_undecayed": True,
@@ -104,10 +108,11 @@ def law_rollout(fitted: Fit, m: Measurements) -> Rollout:
     def points(seen: Measurements, held: Measurements) -> Array:
         return np.log(fit(seen, **again).predict(held.n_params, held.n_tokens, held.unique_tokens))
 
-    try:
-        return rollout(m, method)
-    except RefusalError:
-        return rollout_points(m, points)
+    repeats = m.unique_tokens is not None and (m.n_tokens > EPOCHS_FREE * m.unique_tokens).any()
+    if not repeats:
+        with suppress(RefusalError):
+            return rollout(m, method)
+    return rollout_points(m, points)
 
 
 def flat_band(
