@@ -138,7 +138,11 @@ def along(fitted: Fit, asked: Asked, valley: float, reach: float, title: str) ->
     point = law.theta({k: np.array([v]) for k, v in fitted.coefficients.items()}, ORIGIN)
     theta = np.concatenate([point, fitted.sample_theta])
     unique = d if asked.unique_tokens is None else np.minimum(d, np.log(asked.unique_tokens))
-    log_n = minimum_along(law, theta, n, d, unique) if len(n) > 2 else np.full(len(theta), np.nan)
+    log_n = (
+        minimum_along(law, theta, n, d, unique, near=valley)
+        if len(n) > 2
+        else np.full(len(theta), np.nan)
+    )
     known = np.isfinite(log_n)
     if not known[0] or known.mean() < 0.5:
         raise RefusalError(

@@ -55,6 +55,7 @@ def recommend(
         raise RefusalError(
             f"the {fitted.law} law has no optimum at {flops:.3g} FLOP", code="no_optimum"
         )
+    lost = _lost(fitted, flops, log_n_samples)
     N = float(np.exp(log_n))
     D = (flops / N - 2 * inference_tokens) / 6
     rolled, notes = _rollout(fitted, m)
@@ -68,7 +69,7 @@ def recommend(
         interval_n_tokens=(float(max(tokens[0], 0)), float(tokens[1])),
         flat_band=flat_band(fitted, flops, N, inference_tokens, unique_tokens),
         verdict=verdict, method=fitted.law, extrapolation=flops / fitted.ranges["flops"][1],
-        warnings=(*reasons, *notes, *_data_notes(fitted, D, unique_tokens)),
+        warnings=(*reasons, *lost, *notes, *_data_notes(fitted, D, unique_tokens)),
         details={"rollout": rolled.to_dict()} if rolled else None,
     )  # fmt: skip
 
@@ -173,8 +174,23 @@ def _sizes(
     point = law.theta({k: np.array([v]) for k, v in fitted.coefficients.items()}, ORIGIN)
     both = np.concatenate([point, fitted.sample_theta])
     u = d if unique_tokens is None else np.minimum(d, np.log(unique_tokens))
-    found = minimum_along(law, both, n, d, u)
+    found = minimum_along(law, both, n, d, u, near=float(np.log(fitted.optimum(flops)[0])))
     return float(found[0]), found[1:]
+
+
+def _lost(fitted: Fit, flops: float, log_n: Array) -> list[Note]:
+    """Samples without an optimum are not in the interval of N*.
+
+    Raises:
+        RefusalError: `no_optimum`, where they are more than half.
+    """
+    n, n_lost = len(log_n), int((~np.isfinite(log_n)).sum())
+    if not n_lost:
+        return []
+    text = f"{n_lost} of {n} resamples of the {fitted.law} law have no optimum at {flops:.3g} FLOP"
+    if n_lost > n / 2:
+        raise RefusalError(f"{text}: the measurements do not determine it (fit a law with fewer coefficients)", code="no_optimum")  # fmt: skip
+    return [Note("samples_without_optimum", f"{text}, and are not in the interval of N*")]
 
 
 def _inside(fitted: Fit, N: float, D: float) -> bool:

@@ -1,6 +1,7 @@
 """From a law to an answer: the optimum, what is flat around it, and how far it may be trusted."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,21 @@ def test_a_law_fitted_to_nothing_recommends_nothing(fitted):
     nothing = Measurements.from_columns(M.to_columns() | {"loss": loss})
     with pytest.raises(RefusalError, match="nothing to extrapolate"):
         recommend(fitted, nothing, flops=1e20)
+
+
+@pytest.mark.parametrize("n_lost", [3, 60])
+def test_resamples_without_an_optimum_are_counted(n_lost):
+    law = fit(M, law="frontier", delta="mad", n_bootstrap=100)
+    samples = {k: v.copy() for k, v in law.samples.items()}
+    samples["G"][:n_lost] = np.nan
+    lost = replace(law, samples=samples)
+    message = f"{n_lost} of {len(samples['G'])} resamples of the frontier law have no optimum at 1e\\+20 FLOP"  # fmt: skip
+    if n_lost > 50:
+        with pytest.raises(RefusalError, match=f"{message}: the measurements do not determine it"):
+            recommend(lost, M, flops=1e20)
+        return
+    note = next(n for n in recommend(lost, M, flops=1e20).warnings if n.code == "samples_without_optimum")  # fmt: skip
+    assert re.match(message, note.message)
 
 
 def test_one_bad_run_hides_no_law(fitted):
