@@ -23,6 +23,7 @@ from fitting.asked import (
     read_all,
     read_repeated,
     repetition_notes,
+    surface,
 )
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import interval
@@ -30,7 +31,7 @@ from fitting.checks import check_signal, check_spread, without_repetition
 from fitting.errors import InputError, Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
-from fitting.recommend import check_question, flat_band
+from fitting.recommend import check_question, flat_band, regrets
 from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
 from fitting.rollout import Rollout, error_beyond
 from fitting.trust import cross_check, explain, roll_all, untested, weigh
@@ -155,13 +156,22 @@ class Analysis:
 
         None: no law could be fitted, so losses off the optimum are not known.
         """
-        ranked = sorted(readings, key=lambda k: -weights.get(k, 0.0))
-        laws = [(f, float(np.exp(readings[k].log_n))) for k in ranked if (f := readings[k].fit)]
-        if not laws:
+        law = surface(readings, weights)
+        if law is None:
             return None
-        law, best = laws[0]
-        low, high = flat_band(law, asked.flops, best, asked.inference_tokens, asked.unique_tokens)
+        fitted, best = law
+        low, high = flat_band(fitted, asked.flops, best, asked.inference_tokens, asked.unique_tokens)  # fmt: skip
         return N * low / best, N * high / best
+
+    def regrets(self, flops: float) -> list[dict[str, float]]:
+        """Extra compute of sizes around the recommended, by the same law and as moved as the flat band."""
+        readings, weights, _ = self._read(Asked(flops=flops))
+        law = surface(readings, weights)
+        if law is None:
+            return []
+        fitted, best = law
+        N = float(np.exp(sum(w * readings[k].log_n for k, w in weights.items())))
+        return [row | {"n_params": row["n_params"] * N / best} for row in regrets(fitted, flops)]
 
     def parabola_bias(self) -> dict[str, float] | None:
         """Approach 2's error of N* by its own design under approach 3's law, and a with it taken off."""

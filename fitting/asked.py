@@ -175,6 +175,14 @@ def by_approach(readings: Readings, weights: Weights) -> dict[str, dict[str, Any
     }  # fmt: skip
 
 
+def surface(readings: Readings, weights: Weights) -> tuple[Fit, float] | None:
+    """The most trusted law that knows losses off the optimum, and its N*."""
+    for name in sorted(readings, key=lambda k: -weights.get(k, 0.0)):
+        if found := readings[name].fit:
+            return found, float(np.exp(readings[name].log_n))
+    return None
+
+
 def inside(m: Measurements, N: float, D: float) -> bool:
     """Within the measured sizes and token counts, nearly."""
     pairs = ((N, m.n_params), (D, m.n_tokens))

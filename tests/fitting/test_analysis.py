@@ -145,6 +145,12 @@ def test_a_ladder_at_constant_ratio_is_refused():
         analyse(m)
 
 
+def test_regrets_are_those_of_the_recommended_size(clean):
+    best = min(clean.regrets(1e20), key=lambda r: r["extra_compute"])
+    assert best["n_params"] == pytest.approx(clean.recommend(1e20).n_params)
+    assert best["extra_compute"] == pytest.approx(0, abs=1e-9)
+
+
 def losses_of_nothing(seed):
     m = simulated.isoflops(n_sizes=7, budgets=np.geomspace(1e18, 1e21, 6))
     loss = np.random.default_rng(seed).uniform(2, 3, len(m))
