@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fitting.approaches import TITLES, Approach, Name, scheme_for
+from fitting.approaches import TITLES, Approach, Name
 from fitting.bootstrap import interval
 from fitting.checks import EPOCHS_FREE
 from fitting.errors import Note, RefusalError
@@ -195,7 +195,7 @@ def read_repeated(m: Measurements, asked: Asked, *, n_bootstrap: int, seed: int)
         return None
     n = min(n_bootstrap, N_REFITS)
     try:
-        found = fit(m, law=REPEATED, delta="mad", n_bootstrap=n, seed=seed, scheme=scheme_for(m))
+        found = fit(m, law=REPEATED, delta="mad", n_bootstrap=n, seed=seed)
         answer = along(found, asked, float(np.log(asked.flops / 6) / 2), float(REACH), f"the {REPEATED} law")  # fmt: skip
     except RefusalError:
         return None

@@ -11,6 +11,7 @@ from fitting.bias import vertex_bias
 from fitting.calibration import calibration
 from fitting.envelope import envelope
 from fitting.errors import InputError, RefusalError
+from fitting.fit import fit
 from fitting.measurements import Measurements
 from tests.fitting import simulated
 
@@ -112,6 +113,15 @@ def test_runs_with_several_horizons_are_read_together():
     assert a.approaches["chinchilla"].fit.sample_origin == "parametric"
     r = a.recommend(3e20)
     assert r.interval_n_params[0] < simulated.best_size(3e20) < r.interval_n_params[1]
+
+
+@pytest.mark.parametrize("n_sizes", [5, 12])
+def test_a_law_is_resampled_in_an_analysis_as_it_is_alone(n_sizes):
+    m = simulated.isoflops(noise=1e-3, n_sizes=n_sizes)
+    alone = fit(m, delta="mad", n_bootstrap=30)
+    among = analyse(m, n_bootstrap=30).approaches["chinchilla"].fit
+    assert among.sample_origin == alone.sample_origin
+    assert among.intervals == alone.intervals
 
 
 def test_json_and_back_recommends_the_same(clean):
