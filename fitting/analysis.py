@@ -23,17 +23,18 @@ from fitting.asked import (
     read_all,
     read_repeated,
     repetition_notes,
+    surface,
 )
 from fitting.bias import corrected, design_bias
 from fitting.bootstrap import check_resampling, interval
-from fitting.checks import check_spread, without_repetition
+from fitting.checks import check_signal, check_spread, without_repetition
 from fitting.errors import Note, RefusalError
 from fitting.isoflop import Array
 from fitting.measurements import Measurements
-from fitting.recommend import check_question, flat_band
-from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
-from fitting.rollout import Rollout
-from fitting.trust import cross_check, explain, roll_all, weigh
+from fitting.recommend import check_question, flat_band, regrets
+from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
+from fitting.rollout import Rollout, error_beyond
+from fitting.trust import cross_check, explain, roll_all, untested, weigh
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")
@@ -80,6 +81,12 @@ class Analysis:
         """What the approaches read."""
         return without_repetition(self.measurements)
 
+    @property
+    def measured(self) -> tuple[float, float]:
+        """Least and largest compute that the approaches read [FLOP]."""
+        flops = self.fresh.flops
+        return float(flops.min()), float(flops.max())
+
     def _read(self, asked: Asked) -> tuple[Readings, Weights, list[Note]]:
         """Readings of the question, repeated data by the law that knows of them."""
         readings, weights, notes = read_all(self.approaches, self.weights, asked)
@@ -97,13 +104,12 @@ class Analysis:
         self, asked: Asked, readings: Readings, weights: Weights, notes: list[Note]
     ) -> Recommendation:
         flops, m = asked.flops, self.measurements
-        largest = float(self.fresh.flops.max())
         log_n, log_l = (sum(w * getattr(readings[k], v) for k, w in weights.items()) for v in ("log_n", "log_l"))  # fmt: skip
         samples_n, samples_l = self._mix(readings, weights)
         low, high = (float(v) for v in np.exp(interval(samples_n)))
         N = float(np.exp(log_n))
         D = asked.n_tokens(N)
-        verdict, reasons = judge(flops, largest, (low, high), inside=asked.plain or inside(m, N, D))  # fmt: skip
+        verdict, reasons = judge(flops, self.measured, (low, high), inside=inside(m, N, D))
         extra = Z90 * self.error_at(6 * N * D, readings, weights)
         loss = np.exp([log_l, *widened(log_l, interval(samples_l), extra)])
         method = max(weights, key=lambda k: weights[k])
@@ -114,7 +120,7 @@ class Analysis:
             interval_n_params=(low, high),
             interval_n_tokens=(max(asked.n_tokens(high), 0.0), max(asked.n_tokens(low), 0.0)),
             flat_band=self._flat_band(asked, readings, weights, N), verdict=verdict,
-            method=method, extrapolation=flops / largest,
+            method=method, extrapolation=flops / self.measured[1],
             warnings=(*notes, *self.warnings),
             details={"by_approach": by_approach(readings, weights), "why": self.why},
         )  # fmt: skip
@@ -136,23 +142,36 @@ class Analysis:
 
     def error_at(self, flops: float, readings: Readings, weights: Weights) -> float:
         """One sigma of ln L beyond sampling: scatter of a run, and the rollout's growing error."""
-        distance = float(np.log(flops / self.fresh.flops.max()))
+        distance = beyond(flops, self.measured)
+        rollouts: dict[str, Rollout] = {str(k): r for k, r in self.rollouts.items()}
         scatter = [w * readings[k].residual_sd ** 2 for k, w in weights.items()]
-        rolled = [w * r.error_at(distance) ** 2 for k, w in weights.items()
-                  for name, r in self.rollouts.items() if name == k]  # fmt: skip
+        rolled = [w * error_beyond(rollouts.get(k) or readings[k].rolled, distance) ** 2
+                  for k, w in weights.items()]  # fmt: skip
         return float(np.sqrt(sum(scatter) + sum(rolled)))
 
     def _flat_band(
         self, asked: Asked, readings: Readings, weights: Weights, N: float
-    ) -> tuple[float, float]:
-        """Sizes within 2 % compute, by the most trusted law, moved to the recommended N."""
-        ranked = sorted(readings, key=lambda k: -weights.get(k, 0.0))
-        laws = [(f, float(np.exp(readings[k].log_n))) for k in ranked if (f := readings[k].fit)]
-        if not laws:
-            return N, N
-        law, best = laws[0]
-        low, high = flat_band(law, asked.flops, best, asked.inference_tokens, asked.unique_tokens)
+    ) -> tuple[float, float] | None:
+        """Sizes within 2 % compute, by the most trusted law, moved to the recommended N.
+
+        None: no law could be fitted, so losses off the optimum are not known.
+        """
+        law = surface(readings, weights)
+        if law is None:
+            return None
+        fitted, best = law
+        low, high = flat_band(fitted, asked.flops, best, asked.inference_tokens, asked.unique_tokens)  # fmt: skip
         return N * low / best, N * high / best
+
+    def regrets(self, flops: float) -> list[dict[str, float]]:
+        """Extra compute of sizes around the recommended, by the same law and as moved as the flat band."""
+        readings, weights, _ = self._read(Asked(flops=flops))
+        law = surface(readings, weights)
+        if law is None:
+            return []
+        fitted, best = law
+        N = float(np.exp(sum(w * readings[k].log_n for k, w in weights.items())))
+        return [row | {"n_params": row["n_params"] * N / best} for row in regrets(fitted, flops)]
 
     def parabola_bias(self) -> dict[str, float] | None:
         """Approach 2's error of N* by its own design under approach 3's law, and a with it taken off."""
@@ -196,7 +215,8 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
 
     Raises:
         InputError: a number of resamples, or a seed, that cannot be meant.
-        RefusalError: no approach can read the data; `reasons` has one per approach.
+        RefusalError: the losses follow nothing, or no approach can read them; `reasons` has one per
+            approach.
     """
     if m.decayed is not None and not m.decayed.all():
         raise RefusalError(
@@ -207,9 +227,12 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     n_bootstrap = n_bootstrap or DEFAULT_BOOTSTRAP
     check_resampling(n_bootstrap, seed)
     fresh = without_repetition(m)
+    check_signal(fresh)
     approaches, refused = _read_all(fresh, n_bootstrap, seed)
     rollouts = roll_all(fresh, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
+    if "parabola" not in approaches:  # Akima's curve has minima in noise, too
+        usable = [k for k in usable if k != "akima"]
     if not usable:
         reasons = tuple(f"{TITLES[k]}: {v}" for k, v in refused.items())
         raise RefusalError("no approach can read these measurements", code="unreadable", reasons=reasons)  # fmt: skip
@@ -218,7 +241,9 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     return Analysis(
         measurements=m, approaches=approaches, refused=refused, rollouts=rollouts,
         weights=weights, trusted=trusted, why=explain(trusted, weights, rollouts),
-        warnings=(*cross_check(m, approaches, refused), *repetition_notes(m, fresh)), n_bootstrap=n_bootstrap, seed=seed,
+        warnings=(*untested(weights, approaches, rollouts), *cross_check(m, approaches, refused),
+                  *repetition_notes(m, fresh)),
+        n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
     envelope     approach 1      parabola, akima   approach 2
     chinchilla   approach 3      frontier          one valley for all budgets
 
-Every approach resamples its own residuals, scaled by their degrees of freedom; whole runs together
-where a run gave several points.
+A law is resampled as every fit is (`fitting.bootstrap`), the other approaches by residuals scaled by
+their degrees of freedom; whole runs together where a run gave several points.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fitting import bootstrap
-from fitting.bootstrap import Scheme, resample
+from fitting.bootstrap import resample
 from fitting.envelope import envelope
 from fitting.errors import RefusalError
 from fitting.fit import fit
@@ -75,15 +74,8 @@ def predictor(name: Name) -> Callable[[Measurements], Predictor]:
     return method
 
 
-def scheme_for(m: Measurements) -> Scheme:
-    """Residuals rather than pairs unless runs abound: a sweep's design is no accident."""
-    runs = m.clusters
-    clustered = runs is not None and len(np.unique(runs)) < len(m)
-    return bootstrap.choose_scheme(len(m), runs) if clustered else "parametric"
-
-
 def _from_law(m: Measurements, name: Name, n: int, seed: int) -> Approach:
-    found = fit(m, law=name, delta="mad", n_bootstrap=n, seed=seed, scheme=scheme_for(m))
+    found = fit(m, law=name, delta="mad", n_bootstrap=n, seed=seed)
     law, theta = found.law_object, found.sample_theta
 
     def samples(flops: float) -> tuple[Array, Array]:

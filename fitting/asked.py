@@ -8,12 +8,12 @@ al. 2023 (arXiv:2401.00448), Muennighoff et al. 2023 (arXiv:2305.16264).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fitting.approaches import TITLES, Approach, Name, scheme_for
+from fitting.approaches import TITLES, Approach, Name
 from fitting.bootstrap import interval
 from fitting.checks import EPOCHS_FREE
 from fitting.errors import Note, RefusalError
@@ -22,7 +22,9 @@ from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
+from fitting.recommend import law_rollout
 from fitting.recommendation import TOO_FAR
+from fitting.rollout import Rollout
 
 REPEATED = "muennighoff"
 N_GRID = 2001
@@ -59,6 +61,7 @@ class Reading:
     losses: Array  # ln L*
     residual_sd: float
     fit: Fit | None
+    rolled: Rollout | None = None  # of a law that is fitted for this question alone
 
     @classmethod
     def plain(cls, a: Approach, flops: float) -> "Reading":
@@ -135,7 +138,11 @@ def along(fitted: Fit, asked: Asked, valley: float, reach: float, title: str) ->
     point = law.theta({k: np.array([v]) for k, v in fitted.coefficients.items()}, ORIGIN)
     theta = np.concatenate([point, fitted.sample_theta])
     unique = d if asked.unique_tokens is None else np.minimum(d, np.log(asked.unique_tokens))
-    log_n = minimum_along(law, theta, n, d, unique) if len(n) > 2 else np.full(len(theta), np.nan)
+    log_n = (
+        minimum_along(law, theta, n, d, unique, near=valley)
+        if len(n) > 2
+        else np.full(len(theta), np.nan)
+    )
     known = np.isfinite(log_n)
     if not known[0] or known.mean() < 0.5:
         raise RefusalError(
@@ -168,6 +175,14 @@ def by_approach(readings: Readings, weights: Weights) -> dict[str, dict[str, Any
     }  # fmt: skip
 
 
+def surface(readings: Readings, weights: Weights) -> tuple[Fit, float] | None:
+    """The most trusted law that knows losses off the optimum, and its N*."""
+    for name in sorted(readings, key=lambda k: -weights.get(k, 0.0)):
+        if found := readings[name].fit:
+            return found, float(np.exp(readings[name].log_n))
+    return None
+
+
 def inside(m: Measurements, N: float, D: float) -> bool:
     """Within the measured sizes and token counts, nearly."""
     pairs = ((N, m.n_params), (D, m.n_tokens))
@@ -180,10 +195,14 @@ def read_repeated(m: Measurements, asked: Asked, *, n_bootstrap: int, seed: int)
         return None
     n = min(n_bootstrap, N_REFITS)
     try:
-        found = fit(m, law=REPEATED, delta="mad", n_bootstrap=n, seed=seed, scheme=scheme_for(m))
-        return along(found, asked, float(np.log(asked.flops / 6) / 2), float(REACH), f"the {REPEATED} law")  # fmt: skip
+        found = fit(m, law=REPEATED, delta="mad", n_bootstrap=n, seed=seed)
+        answer = along(found, asked, float(np.log(asked.flops / 6) / 2), float(REACH), f"the {REPEATED} law")  # fmt: skip
     except RefusalError:
         return None
+    try:
+        return replace(answer, rolled=law_rollout(found, m))
+    except RefusalError:
+        return answer
 
 
 def data_notes(m: Measurements, asked: Asked, N: float, *, penalised: bool) -> list[Note]:

@@ -1,12 +1,14 @@
 """What must hold before a law is fitted; each refusal says which data would answer."""
 
 import numpy as np
+from scipy.special import fdtrc
 
 from fitting.errors import RefusalError
 from fitting.measurements import Array, Measurements
 
 EPOCHS_FREE = 4  # Muennighoff et al. 2023: up to four epochs are nearly as good as new data
 MIN_FRESH = 8  # runs: more than a law has coefficients
+CHANCE = 0.005  # of losses without a law to look as if they had one, for each of two tests
 SAME = 1e-3  # sizes or token counts closer than this (relative) are one
 
 
@@ -41,6 +43,40 @@ def check_spread(m: Measurements) -> None:
         _refuse("constant_ratio", f"all runs have nearly the same D/N ({ratio:.3g}): the N term and "
                 "the D term cannot be told apart; add runs at other ratios, such as a quarter and "
                 "four times as many tokens")  # fmt: skip
+
+
+def check_signal(m: Measurements) -> None:
+    """Refuse losses that neither fall with compute nor have a valley in N/D beyond their scatter.
+
+    An F-test of a + b c + k v + q v^2 with c = ln N D and v = ln(N/D)/2 against a constant, on ln L
+    and on its ranks, which bad runs do not move (Conover and Iman 1981, The American Statistician
+    35, 124). Published sweeps and simulated ones of 20 runs have p < 1e-12.
+
+    Raises:
+        RefusalError: `no_signal`.
+    """
+    log_n, log_d = np.log(m.n_params), np.log(m.n_tokens)
+    c, v = log_n + log_d, (log_n - log_d) / 2
+    v = v - v.mean()
+    y = np.log(m.loss)
+    X = np.stack([c, v, v * v], axis=1)
+    p = min(_p_value(X, y), _p_value(X, np.unique(y, return_inverse=True)[1].astype(float)))
+    if p > CHANCE:
+        _refuse("no_signal", f"the losses neither fall with compute nor have a valley in N beyond "
+                f"their scatter (p = {p:.2g}): nothing to extrapolate (add budgets further apart, "
+                "or check what was measured)")  # fmt: skip
+
+
+def _p_value(X: Array, y: Array) -> float:
+    """Of an F-test of the columns of X (R, P) against a constant; 0 where no residual is left."""
+    X, y = X - X.mean(axis=0), y - y.mean()
+    u, size, _ = np.linalg.svd(X, full_matrices=False)
+    u = u[:, size > SAME * size[0]]
+    rank, explained = u.shape[1], float(np.sum((y @ u) ** 2))
+    left, total = len(y) - 1 - rank, float(y @ y)
+    if left < 1 or explained >= total:
+        return 0.0
+    return float(fdtrc(rank, left, explained / rank / ((total - explained) / left)))
 
 
 def without_repetition(m: Measurements) -> Measurements:

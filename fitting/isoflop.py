@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 Curve = Literal["parabola", "akima"]
 
 SAME_BUDGET = 0.12  # gap in ln C that separates budgets where none is named
+MAX_SPAN = np.log(1.5)  # in ln C of one budget: losses differ by a per cent over less than that
 MIN_SIZES = 3  # where budgets are named
 MIN_SIZES_GUESSED = 4  # where they are only gaps in ln C
 
@@ -71,12 +72,26 @@ def budgets(m: Measurements) -> list[Budget]:
         values = np.unique(m.budget_flops)
         found = [Budget(flops=float(v), rows=np.flatnonzero(m.budget_flops == v)) for v in values]
     else:
-        order = np.argsort(m.flops, kind="stable")
-        cuts = np.flatnonzero(np.diff(np.log(m.flops[order])) > SAME_BUDGET) + 1
-        parts = np.split(order, cuts)
-        found = [Budget(flops=float(np.exp(np.log(m.flops[p]).mean())), rows=p) for p in parts]
+        log_c = np.log(m.flops)
+        found = [Budget(flops=float(np.exp(log_c[p].mean())), rows=p) for p in alike(log_c)]
     least = MIN_SIZES_GUESSED if m.budget_flops is None else MIN_SIZES
     return [b for b in found if len(np.unique(m.n_params[b.rows])) >= least]
+
+
+def alike(log_c: Array) -> list[NDArray[np.intp]]:
+    """Rows of nearly the same compute, least first: cut at gaps, and where runs fill the compute
+    without gaps (horizons that are epochs, a cloud) at the widest until no part exceeds `MAX_SPAN`.
+    """
+    order = np.argsort(log_c, kind="stable")
+    cuts = np.flatnonzero(np.diff(log_c[order]) > SAME_BUDGET) + 1
+    left, found = np.split(order, cuts), list[NDArray[np.intp]]()
+    while left:
+        part = left.pop(0)
+        if np.ptp(log_c[part]) <= MAX_SPAN:
+            found.append(part)
+        else:
+            left[:0] = np.split(part, [int(np.diff(log_c[part]).argmax()) + 1])
+    return found
 
 
 def isoflop(
@@ -151,6 +166,8 @@ def akima(log_n: Array, loss: Array, flops: float) -> Minimum:
     rim = k in {0, len(grid) - 1}
     below = parabola(log_n, loss, flops)
     reason = f"the least loss is at the {'smallest' if k == 0 else 'largest'} size" if rim else ""
+    if values[k] <= 0:
+        reason = "the interpolation's minimum is not positive"
     return Minimum(
         flops=flops, n_params=float(np.exp(grid[k])), loss=float(values[k]),
         coefficients=below.coefficients, centre=below.centre, reason=reason,

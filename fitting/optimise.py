@@ -25,6 +25,7 @@ TOLERANCE = 1e-12  # expected decrease of the value, relative to it
 CHUNK_VALUES = 40_000  # resamples x measurements worked on at once: stays in the cache
 MAX_DAMPING = 1e10
 FLAT = 1e-4  # relative projected gradient that still counts as an optimum
+EXACT = 1e-11  # residuals of ln L below this are no scatter: rounding is 1e-15, times `FLAT` 1e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +130,8 @@ def _newton(problem: Problem, theta: Array, delta: float, *, max_steps: int) -> 
         damping[active] *= np.where(better, 0.2, 8.0)
         damping = np.maximum(damping, 1e-12)
         active = active[damping[active] < MAX_DAMPING]
-    return _solution(problem.bounds, theta, here, n_steps)
+    exact = max(1e-12, len(problem.x.n) * (EXACT / delta) ** 2)
+    return _solution(problem.bounds, theta, here, n_steps, exact)
 
 
 def _evaluate(problem: Problem, theta: Array, delta: float) -> _Local:
@@ -173,12 +175,13 @@ def _masked(matrix: Array, free: NDArray[np.bool_]) -> Array:
     return np.where(both, matrix, 0) + np.eye(matrix.shape[1]) * ~free[:, :, None]
 
 
-def _solution(bounds: Array, theta: Array, here: _Local, n_steps: int) -> Solution:
+def _solution(bounds: Array, theta: Array, here: _Local, n_steps: int, exact: float) -> Solution:
+    """`exact`: value of a fit without scatter, whose gradient is that of rounding errors."""
     free = _free(bounds, theta, here.g)
     g = np.where(free, here.g, 0)
     ridge = _masked(here.M, free) + 1e-12 * np.eye(g.shape[1])
     decrement = np.einsum("bp,bp->b", g, np.linalg.solve(ridge, g[:, :, None])[:, :, 0])
-    relative = np.sqrt(np.maximum(decrement, 0) / (here.value + 1e-12))
+    relative = np.sqrt(np.maximum(decrement, 0) / (here.value + exact))
     low, high = bounds
     return Solution(
         theta=theta, value=here.value, gradient=relative, converged=relative < FLAT,

@@ -6,20 +6,21 @@ Sources: Hoffmann et al. 2022 (arXiv:2203.15556) eq. 4; with inference Sardana e
 (arXiv:2401.00448), whose least total compute at a loss is the least loss at a total compute.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from fitting.bootstrap import interval
-from fitting.checks import EPOCHS_FREE
+from fitting.checks import EPOCHS_FREE, check_signal
 from fitting.errors import InputError, Note, RefusalError
 from fitting.fit import fit
 from fitting.fitted import Fit
 from fitting.laws.numeric import REACH, minimum_along
 from fitting.laws.protocol import ORIGIN, Array, Points
 from fitting.measurements import Measurements
-from fitting.recommendation import Z90, Estimate, Recommendation, judge, widened
-from fitting.rollout import Rollout, rollout, rollout_points
+from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
+from fitting.rollout import UNTESTED, Rollout, error_beyond, rollout, rollout_points
 
 BAND = 0.02  # extra compute that counts as flat
 N_GRID = 2001
@@ -44,19 +45,22 @@ def recommend(
 
     Raises:
         InputError: a number that cannot be meant.
-        RefusalError: the law has no optimum at that budget.
+        RefusalError: the losses of `m` follow nothing, or the law has no optimum at that budget.
     """
     check_question(flops, inference_tokens, unique_tokens)
+    if m is not None:
+        check_signal(m)
     log_n, log_n_samples = _sizes(fitted, flops, inference_tokens, unique_tokens)
     if not np.isfinite(log_n):
         raise RefusalError(
             f"the {fitted.law} law has no optimum at {flops:.3g} FLOP", code="no_optimum"
         )
+    lost = _lost(fitted, flops, log_n_samples)
     N = float(np.exp(log_n))
     D = (flops / N - 2 * inference_tokens) / 6
     rolled, notes = _rollout(fitted, m)
     low, high = np.exp(interval(log_n_samples))
-    verdict, reasons = judge(flops, fitted.ranges["flops"][1], (low, high), inside=_inside(fitted, N, D))  # fmt: skip
+    verdict, reasons = judge(flops, fitted.ranges["flops"], (low, high), inside=_inside(fitted, N, D))  # fmt: skip
     tokens = [(flops / n - 2 * inference_tokens) / 6 for n in (high, low)]
     return Recommendation(
         flops=flops, n_params=N, n_tokens=D, train_flops=6 * N * D,
@@ -65,7 +69,7 @@ def recommend(
         interval_n_tokens=(float(max(tokens[0], 0)), float(tokens[1])),
         flat_band=flat_band(fitted, flops, N, inference_tokens, unique_tokens),
         verdict=verdict, method=fitted.law, extrapolation=flops / fitted.ranges["flops"][1],
-        warnings=(*reasons, *notes, *_data_notes(fitted, D, unique_tokens)),
+        warnings=(*reasons, *lost, *notes, *_data_notes(fitted, D, unique_tokens)),
         details={"rollout": rolled.to_dict()} if rolled else None,
     )  # fmt: skip
 
@@ -77,14 +81,17 @@ def predict(
     x = Points.at(N, D, unique_tokens)
     samples = fitted.law_object.log_loss(fitted.sample_theta, x)[0][:, 0]
     point = float(np.log(fitted.predict(N, D, unique_tokens)))
-    distance = float(np.log(6 * N * D / fitted.ranges["flops"][1]))
-    extra = np.hypot(fitted.residual_sd, rolled.error_at(distance) if rolled else 0.0)
+    distance = beyond(6 * N * D, fitted.ranges["flops"])
+    extra = np.hypot(fitted.residual_sd, error_beyond(rolled, distance))
     low, high = widened(point, interval(samples), Z90 * float(extra))
     return Estimate(value=float(np.exp(point)), low=float(np.exp(low)), high=float(np.exp(high)))
 
 
 def law_rollout(fitted: Fit, m: Measurements) -> Rollout:
-    """Leave-the-largest-out with the same law and objective, by budgets where there are some."""
+    """Leave-the-largest-out with the same law and objective, by budgets where there are some.
+
+    Runs that repeat their data are asked one by one: a budget's optimum is that of new data.
+    """
     again: dict[str, Any] = {
         "law": fitted.law, "objective": fitted.objective, "delta": fitted.delta,
         "allow_undecayed": True,
@@ -102,10 +109,11 @@ def law_rollout(fitted: Fit, m: Measurements) -> Rollout:
     def points(seen: Measurements, held: Measurements) -> Array:
         return np.log(fit(seen, **again).predict(held.n_params, held.n_tokens, held.unique_tokens))
 
-    try:
-        return rollout(m, method)
-    except RefusalError:
-        return rollout_points(m, points)
+    repeats = m.unique_tokens is not None and (m.n_tokens > EPOCHS_FREE * m.unique_tokens).any()
+    if not repeats:
+        with suppress(RefusalError):
+            return rollout(m, method)
+    return rollout_points(m, points)
 
 
 def flat_band(
@@ -166,8 +174,23 @@ def _sizes(
     point = law.theta({k: np.array([v]) for k, v in fitted.coefficients.items()}, ORIGIN)
     both = np.concatenate([point, fitted.sample_theta])
     u = d if unique_tokens is None else np.minimum(d, np.log(unique_tokens))
-    found = minimum_along(law, both, n, d, u)
+    found = minimum_along(law, both, n, d, u, near=float(np.log(fitted.optimum(flops)[0])))
     return float(found[0]), found[1:]
+
+
+def _lost(fitted: Fit, flops: float, log_n: Array) -> list[Note]:
+    """Samples without an optimum are not in the interval of N*.
+
+    Raises:
+        RefusalError: `no_optimum`, where they are more than half.
+    """
+    n, n_lost = len(log_n), int((~np.isfinite(log_n)).sum())
+    if not n_lost:
+        return []
+    text = f"{n_lost} of {n} resamples of the {fitted.law} law have no optimum at {flops:.3g} FLOP"
+    if n_lost > n / 2:
+        raise RefusalError(f"{text}: the measurements do not determine it (fit a law with fewer coefficients)", code="no_optimum")  # fmt: skip
+    return [Note("samples_without_optimum", f"{text}, and are not in the interval of N*")]
 
 
 def _inside(fitted: Fit, N: float, D: float) -> bool:
@@ -180,11 +203,17 @@ def _inside(fitted: Fit, N: float, D: float) -> bool:
 
 def _rollout(fitted: Fit, m: Measurements | None) -> tuple[Rollout | None, list[Note]]:
     if m is None:
-        return None, [Note("no_rollout", "without the measurements no rollout widens the interval")]
+        return None, [_untested("the measurements are not at hand")]
     try:
         return law_rollout(fitted, m), []
     except RefusalError as e:
-        return None, [Note("no_rollout", f"no rollout widens the interval: {e}")]
+        return None, [_untested(str(e))]
+
+
+def _untested(why: str) -> Note:
+    return Note("no_rollout", (
+        f"the extrapolation could not be tested: {why}; the interval of the loss assumes an error "
+        f"of {100 * UNTESTED:.1g} % per factor e of compute, as published ones had"))  # fmt: skip
 
 
 def _data_notes(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note]:

@@ -12,8 +12,8 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.9
 Z90 = 1.6449  # normal quantile of the central 90 %
-SUPPORTED = 1.05  # times the largest measured compute: still inside
-TOO_FAR = 1e4  # times the largest measured compute: nobody has checked such extrapolations
+SUPPORTED = 1.05  # times beyond the measured compute, up or down: still inside
+TOO_FAR = 1e4  # times beyond the measured compute: nobody has checked such extrapolations
 TOO_WIDE = 100.0  # high / low of N*
 
 
@@ -39,7 +39,8 @@ class Recommendation:
     loss: Estimate
     interval_n_params: tuple[float, float]
     interval_n_tokens: tuple[float, float]
-    flat_band: tuple[float, float]  # every N that costs at most 2 % more compute for the same loss
+    # Every N that costs at most 2 % more compute for the same loss; None: not known.
+    flat_band: tuple[float, float] | None
     verdict: str
     method: str
     extrapolation: float  # flops / largest measured flops
@@ -60,7 +61,7 @@ class Recommendation:
                 "n_params": list(self.interval_n_params),
                 "n_tokens": list(self.interval_n_tokens),
             },
-            "flat_band": {"n_params": list(self.flat_band)},
+            "flat_band": {"n_params": self.flat_band and list(self.flat_band)},
             "verdict": self.verdict,
             "method": self.method,
             "extrapolation": self.extrapolation,
@@ -78,23 +79,36 @@ def widened(point: float, interval: tuple[float, float], extra: float) -> tuple[
     )
 
 
+def beyond(flops: float, measured: tuple[float, float]) -> float:
+    """How far outside the least and the largest measured compute, in ln C; 0 between them."""
+    return float(np.log(max(measured[0] / flops, flops / measured[1], 1.0)))
+
+
 def judge(
-    flops: float, largest: float, interval_n: tuple[float, float], *, inside: bool
+    flops: float, measured: tuple[float, float], interval_n: tuple[float, float], *, inside: bool
 ) -> tuple[str, list[Note]]:
-    """Verdict and its reasons."""
-    ratio, width = flops / largest, interval_n[1] / interval_n[0]
+    """Verdict and its reasons; `measured` is the least and the largest compute of a run [FLOP]."""
+    width = interval_n[1] / interval_n[0]
     if not np.isfinite(width) or width > TOO_WIDE:
         return "refused", [Note("interval_too_wide", (
             f"the 90 % interval of N* spans a factor {width:.3g} at {flops:.3g} FLOP: these "
             "measurements do not determine the optimum (add budgets, or sizes around the minima)"))]  # fmt: skip
-    if ratio > TOO_FAR:
+    return judge_range(flops, measured, inside=inside)
+
+
+def judge_range(
+    flops: float, measured: tuple[float, float], *, inside: bool
+) -> tuple[str, list[Note]]:
+    """Verdict and its reasons by the distance from what was measured alone."""
+    factor, (low, high) = float(np.exp(beyond(flops, measured))), measured
+    end = f"the largest measured compute ({high:.3g})" if flops > high else f"the least measured compute ({low:.3g})"  # fmt: skip
+    times = f"{flops:.3g} FLOP is {flops / (high if flops > high else low):.3g} times {end}"
+    if factor > TOO_FAR:
+        remedy = f"up to {flops / TOO_FAR:.2g}" if flops > high else f"down to {flops * TOO_FAR:.2g}"  # fmt: skip
         return "refused", [Note("too_far", (
-            f"{flops:.3g} FLOP is {ratio:.2g} times the largest measured compute "
-            f"({largest:.3g}); beyond {TOO_FAR:.0g} times no fit is supported (measure up to "
-            f"{flops / TOO_FAR:.2g} FLOP)"))]  # fmt: skip
-    if ratio <= SUPPORTED and inside:
+            f"{times}; beyond {TOO_FAR:.0g} times no fit is supported (measure {remedy} FLOP)"))]  # fmt: skip
+    if factor <= SUPPORTED and inside:
         return "supported", []
     return "extrapolated", [Note("extrapolated", (
-        f"{flops:.3g} FLOP is {ratio:.3g} times the largest measured compute ({largest:.3g})"
-        if ratio > SUPPORTED
-        else "the optimum lies outside the measured sizes or token counts"))]  # fmt: skip
+        times if factor > SUPPORTED
+        else "the optimum lies outside the measured sizes, token counts or epochs"))]  # fmt: skip

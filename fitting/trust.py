@@ -9,7 +9,7 @@ from fitting.bootstrap import interval
 from fitting.errors import Note, RefusalError
 from fitting.measurements import Measurements
 from fitting.recommendation import Z90
-from fitting.rollout import Rollout, rollout
+from fitting.rollout import UNTESTED, Rollout, rollout
 
 NOISE = 2e-3  # of ln L: rollout errors below the scatter of single runs tell nothing
 NEGLIGIBLE = 0.05  # of the largest weight
@@ -34,10 +34,11 @@ def weigh(
 
     Judged by the hold-outs that all of them could be asked: an approach that cannot be fitted
     without the two largest budgets must not look better for having been spared the harder test.
+    Where none can be tested they share the weight.
     """
     rolled = [k for k in usable if k in rollouts]
-    if not rolled:
-        return {usable[0]: 1.0}
+    if not rolled:  # nothing tells them apart; their spread belongs into the interval
+        return dict.fromkeys(usable, 1 / len(usable))
     common = set.intersection(*({h.question for h in rollouts[k].held_out} for k in rolled))
     raw = {k: 1 / _variance(m, approaches[k], rollouts[k].only(common)) for k in rolled}
     top = max(raw.values())
@@ -68,6 +69,25 @@ def explain(trusted: Name, weights: Mapping[Name, float], rollouts: Mapping[Name
         "budgets from the smaller ones best and with the least uncertainty (error of the loss: "
         f"{errors(tested)}{checks})"
     )
+
+
+def untested(
+    weights: Mapping[Name, float], approaches: Mapping[Name, Approach],
+    rollouts: Mapping[Name, Rollout],
+) -> tuple[Note, ...]:  # fmt: skip
+    """What the answer assumes where too few budgets were measured to test it."""
+    notes = []
+    if not any(k in rollouts for k in weights):
+        notes.append(Note("no_rollout", (
+            "too few budgets to hold one out: the approaches share the weight, and the interval of "
+            f"the loss assumes an error of {100 * UNTESTED:.1g} % per factor e of compute, as published "
+            "extrapolations had (measure a third budget)")))  # fmt: skip
+    valley = approaches["frontier"].fit if "frontier" in weights else None
+    if valley and "E" in valley.diagnostics["fixed"]:
+        notes.append(Note("floor_assumed_zero", (
+            "two budgets tell nothing of the floor of the loss: the valley assumes none, and is too "
+            "hopeful far beyond them (measure a third budget)")))  # fmt: skip
+    return tuple(notes)
 
 
 def cross_check(

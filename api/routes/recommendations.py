@@ -58,7 +58,7 @@ class RecommendationOut(BaseModel):
     tokens_per_param: float
     loss: dict[str, float]
     intervals: dict[str, list[float]]
-    flat_band: dict[str, list[float]]
+    flat_band: dict[str, list[float] | None]  # null: only the optimum is known
     verdict: str
     warnings: list[dict[str, str]]
     cost: dict[str, Any]

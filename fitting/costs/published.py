@@ -13,6 +13,7 @@ from typing import Any
 from fitting.costs.flops import n_tokens_for
 from fitting.costs.tables import Tables, load_tables
 from fitting.errors import InputError, Note, RefusalError
+from fitting.recommendation import judge_range
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _GRID, _REACH = 400, 25.0  # coarse search in ln N around the middle, then golden section
@@ -59,7 +60,9 @@ class PublishedLaw:
     rd_star: float  # of arXiv:2305.16264 where the law has none of its own
     rn_star: float
     own_repetition: bool
-    max_flops: float  # of the largest run it was fitted to
+    max_epochs: float  # of the runs that rd_star comes from
+    min_flops: float  # of the smallest and the largest run it was fitted to
+    max_flops: float
     source: str
 
     @property
@@ -94,12 +97,16 @@ class PublishedLaw:
         N, D = self.optimum(flops)
         if inference_tokens or (unique_tokens is not None and unique_tokens < D):
             N, D = self._search(flops, inference_tokens, unique_tokens)
+        epochs = D / unique_tokens if unique_tokens is not None else 1.0
+        verdict, reasons = judge_range(
+            flops, (self.min_flops, self.max_flops), inside=epochs <= self.max_epochs
+        )
         return Choice(
             n_params=N,
             n_tokens=D,
             loss=self.loss(N, D, unique_tokens),
-            verdict="extrapolated" if flops > self.max_flops else "supported",
-            notes=self._notes(flops, D, unique_tokens),
+            verdict=verdict,
+            notes=(*reasons, *self._notes(epochs, unique_tokens)),
         )
 
     def _search(self, flops: float, served: float, unique: float | None) -> tuple[float, float]:
@@ -133,22 +140,21 @@ class PublishedLaw:
         G = (self.alpha * self.A / (self.beta * self.B)) ** (1 / both)
         return float((D * G) ** (self.beta / self.alpha) * G)  # D = (C/6)^(alpha/both) / G
 
-    def _notes(self, flops: float, D: float, unique: float | None) -> tuple[Note, ...]:
+    def _notes(self, epochs: float, unique: float | None) -> tuple[Note, ...]:
         notes = [
             Note("published_law", f"{self.id}: its tokenizer and data, not yours; no interval")
         ]
-        if flops > self.max_flops:
-            times = flops / self.max_flops
-            message = (
-                f"{times:,.3g} times the largest run ({self.max_flops:.3g} FLOP) behind the law"
-            )
-            notes.append(Note("extrapolated", message))
-        if unique is not None and unique < D:
-            message = f"{D / unique:.3g} epochs of {unique:.3g} unique tokens"
+        if epochs > 1:
+            message = f"{epochs:.3g} epochs of {unique:.3g} unique tokens"
             borrowed = (
                 "" if self.own_repetition else "; decay of repeated data from arXiv:2305.16264"
             )
-            notes.append(Note("repeated_data", message + borrowed))
+            beyond = (
+                f"; the most that were measured are {self.max_epochs:.3g}"
+                if epochs > self.max_epochs
+                else ""
+            )
+            notes.append(Note("repeated_data", message + borrowed + beyond))
         return tuple(notes)
 
 
@@ -160,7 +166,8 @@ def published_law(name: str, tables: Tables | None = None) -> PublishedLaw:
     row, repeated = laws[name], laws["muennighoff"]
     return PublishedLaw(
         id=name,
-        **{k: row[k] for k in ("E", "A", "B", "alpha", "beta", "max_flops")},
+        **{k: row[k] for k in ("E", "A", "B", "alpha", "beta", "min_flops", "max_flops")},
+        max_epochs=row.get("max_epochs", repeated["max_epochs"]),
         rd_star=row.get("rd_star", repeated["rd_star"]),
         rn_star=row.get("rn_star", repeated["rn_star"]),
         own_repetition="rd_star" in row,

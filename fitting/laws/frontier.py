@@ -18,13 +18,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fitting.errors import RefusalError
+from fitting.isoflop import alike
 from fitting.laws.protocol import Array, Centre, Points
 
 EXPONENTS = np.linspace(0.1, 0.9, 9)  # of N*(C), the starts
 FLOOR_SHARES = (0.0, 0.4, 0.7, 0.9)  # of the least loss, the starts
 MAX_FLOOR = 0.97  # of the least loss
 MIN_BUDGETS = 3  # the bottom's three coefficients; with fewer the floor is held at 0
-SAME_BUDGET = 0.05  # in ln C
 
 
 class Frontier:
@@ -70,11 +71,18 @@ class Frontier:
         return np.array(rows)
 
     def bounds(self, x: Points, log_loss: Array) -> Array:
-        """The valley within e^3 of the measured sizes; its curvature at least 1e-4."""
+        """The valley within e^3 of the measured sizes; its curvature at least 1e-4.
+
+        Raises:
+            RefusalError: `single_budget`.
+        """
         reach = float(np.abs(x.n).max()) + 3
         mid = float(log_loss.mean())
-        bent = 1 + int((np.diff(np.sort(x.n + x.d)) > SAME_BUDGET).sum()) >= MIN_BUDGETS
-        top = MAX_FLOOR * float(np.exp(log_loss.min() - mid)) if bent else 0.0
+        n_budgets = len(alike(x.n + x.d))
+        if n_budgets < 2:
+            raise RefusalError("the valley needs 2 budgets, or it knows of no exponent; got 1 (add "
+                               "runs of another compute)", code="single_budget")  # fmt: skip
+        top = MAX_FLOOR * float(np.exp(log_loss.min() - mid)) if n_budgets >= MIN_BUDGETS else 0.0
         low = [0.0, mid - 20, -1.0, -reach, -0.5, np.log(1e-4), -2.0]
         return np.array([low, [top, mid + 20, 2.0, reach, 1.5, np.log(20.0), 2.0]])
 

@@ -6,6 +6,8 @@ from fitting.laws.protocol import Array, Law, Points
 
 STEP = 1e-5
 N_GRID = 801
+USUAL_RATIO = 20.0  # tokens per parameter
+ROUNDING = 1e-12  # of ln L; smaller bends, on a plateau, are no minima
 REACH = np.log(1e6)  # N* is searched within this of sqrt(C/6), on both sides
 
 
@@ -22,22 +24,32 @@ def numeric_curvature(law: Law, theta: Array, x: Points, slope: Array) -> Array:
 
 
 def numeric_log_optimum(law: Law, theta: Array, flops: Array) -> Array:
-    """`Law.log_optimum` on a grid of ln N, refined by a parabola; NaN on the grid's rim."""
+    """`Law.log_optimum` on a grid of ln N, refined by a parabola; NaN without a minimum inside.
+
+    Of several the one nearest to `USUAL_RATIO`, where all that is measured lies: laws with many
+    coefficients may fall again, below their optimum, a millionfold from any data.
+    """
     columns = []
     for log_nd in np.log(np.asarray(flops, float) / 6):
         n = np.linspace(log_nd / 2 - REACH, log_nd / 2 + REACH, N_GRID)
-        columns.append(minimum_along(law, theta, n, log_nd - n))
+        usual = (log_nd - np.log(USUAL_RATIO)) / 2
+        columns.append(minimum_along(law, theta, n, log_nd - n, near=usual))
     return np.stack(columns, axis=1)
 
 
-def minimum_along(law: Law, theta: Array, n: Array, d: Array, u: Array | None = None) -> Array:
-    """ln N (B,) of the least loss along a path of even ln N and any ln D; NaN on its rim."""
+def minimum_along(
+    law: Law, theta: Array, n: Array, d: Array, u: Array | None = None, *, near: float
+) -> Array:
+    """ln N (B,) of the local minimum nearest to ln N = `near` on a path of even ln N and any ln D.
+
+    NaN where the loss falls towards an end of the path throughout.
+    """
     f, _ = law.log_loss(theta, Points(n=n, d=d, u=d if u is None else u))
-    k = np.clip(f.argmin(axis=1), 1, len(n) - 2)
-    rows = np.arange(len(theta))
-    left, mid, right = (f[rows, k + i] for i in (-1, 0, 1))
+    left, mid, right = f[:, :-2], f[:, 1:-1], f[:, 2:]
     bend = left - 2 * mid + right
+    is_minimum = (mid <= left) & (mid <= right) & (bend > ROUNDING)
+    distance = np.where(is_minimum, np.abs(n[1:-1] - near), np.inf)
+    k, rows = distance.argmin(axis=1), np.arange(len(theta))
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where(bend > 0, 0.5 * (left - right) / bend, 0.0)
-    inside = (mid <= left) & (mid <= right)
-    return np.where(inside, n[k] + shift * (n[1] - n[0]), np.nan)
+        shift = 0.5 * (left - right)[rows, k] / bend[rows, k]
+    return np.where(is_minimum[rows, k], n[1 + k] + shift * (n[1] - n[0]), np.nan)

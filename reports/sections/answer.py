@@ -38,7 +38,7 @@ FORM_OF_UNIT = {
 
 def recommendation(r: Json) -> Section:
     """N*, D*, the loss to expect, and how much the choice of N matters."""
-    loss, intervals = r["loss"], r["intervals"]
+    loss, intervals, flat = r["loss"], r["intervals"], r["flat_band"]["n_params"]
     facts = [
         Fact(label="Budget, FLOP", value=f.power(r["flops"]), note=VERDICTS[r["verdict"]]),
         Fact(
@@ -57,7 +57,7 @@ def recommendation(r: Json) -> Section:
         ),
         Fact(
             label="Flat band of N",
-            value=f.interval(r["flat_band"]["n_params"]),
+            value=f.interval(flat) if flat else "unknown",
             note="at most 2 % more compute for the same loss",
         ),
     ]

@@ -23,6 +23,11 @@ class Question:
     inference_tokens: float
     unique_tokens: float | None
 
+    @property
+    def plain(self) -> bool:
+        """Compute-optimal training: the question that regrets and next runs answer."""
+        return not self.inference_tokens and self.unique_tokens is None
+
 
 def answer(m: "Measurements", q: Question) -> dict[str, Any]:
     """Recommendation, its budget in FLOP, and its cost under the budget's own assumptions."""
@@ -36,52 +41,54 @@ def answer(m: "Measurements", q: Question) -> dict[str, Any]:
     }
     assumptions = {k: v for k, v in stated.items() if v not in ("", None)}
     flops = resolved.flops.value
-    result = _recommend(m, q, flops).to_dict() | surroundings(m, q, flops)
+    found, law, regret = _recommend(m, q, flops)
+    result = found.to_dict() | {"regret": regret} | surroundings(m, q, flops, law)
     cost = estimate(n_params=result["n_params"], n_tokens=result["n_tokens"], **assumptions)
     return {**result, "budget": resolved.to_dict(), "cost": cost.to_dict()}
 
 
-def surroundings(m: "Measurements", q: Question, flops: float) -> dict[str, Any]:
-    """What other sizes cost, what other objectives say, and which runs would halve the interval."""
+def surroundings(m: "Measurements", q: Question, flops: float, law: str) -> dict[str, Any]:
+    """What `law` says under other objectives, and which runs would halve the interval."""
     from fitting.advice import advise
     from fitting.errors import RefusalError
-    from fitting.fit import fit
-    from fitting.recommend import regrets
     from fitting.sensitivity import by_objective
 
-    if q.inference_tokens or q.unique_tokens is not None:  # these are of plain training
-        return {"regret": [], "sensitivity": {}, "next_runs": []}
-    law = "frontier" if q.law == "auto" else q.law
+    if not q.plain:
+        return {"sensitivity": {}, "next_runs": []}
     try:
         others = by_objective(m, law=law)
-        regret = regrets(fit(m, law=law, objective=q.objective, delta=q.delta), flops)
         advice = advise(m, target=flops)
     except RefusalError:  # the recommendation stands without them
-        return {"regret": [], "sensitivity": {}, "next_runs": []}
+        return {"sensitivity": {}, "next_runs": []}
     sizes = {name: float(f.optimum(flops)[0]) for name, f in others.items()}
     return {
-        "regret": regret,
         "sensitivity": {k: v for k, v in sizes.items() if v == v},  # noqa: PLR0124  # not NaN
         "next_runs": advice["next_runs"],
     }
 
 
-def _recommend(m: "Measurements", q: Question, flops: float) -> "Recommendation":
-    if q.law == "auto":
-        from fitting.analysis import analyse
+Regrets = list[dict[str, float]]
 
-        return analyse(m, n_bootstrap=q.n_bootstrap, seed=q.seed).recommend(
-            flops, inference_tokens=q.inference_tokens, unique_tokens=q.unique_tokens
-        )
+
+def _recommend(m: "Measurements", q: Question, flops: float) -> tuple["Recommendation", str, Regrets]:  # fmt: skip
+    """The recommendation, the law behind it, and what other sizes cost by that law."""
+    from fitting.analysis import AVERAGED, analyse
     from fitting.fit import fit
-    from fitting.recommend import recommend
+    from fitting.recommend import recommend, regrets
 
+    asked: dict[str, Any] = {
+        "inference_tokens": q.inference_tokens,
+        "unique_tokens": q.unique_tokens,
+    }
+    if q.law == "auto":
+        a = analyse(m, n_bootstrap=q.n_bootstrap, seed=q.seed)
+        law = a.trusted if a.trusted in AVERAGED else AVERAGED[0]
+        return a.recommend(flops, **asked), law, a.regrets(flops) if q.plain else []
     fitted = fit(
         m, law=q.law, objective=q.objective, delta=q.delta, n_bootstrap=q.n_bootstrap, seed=q.seed
     )
-    return recommend(
-        fitted, m, flops=flops, inference_tokens=q.inference_tokens, unique_tokens=q.unique_tokens
-    )
+    found = recommend(fitted, m, flops=flops, **asked)
+    return found, q.law, regrets(fitted, flops) if q.plain else []
 
 
 def by_service(fit_id: int | None, q: Question) -> dict[str, Any]:

@@ -96,10 +96,10 @@ def show_recommendation(r: Json) -> None:
     for title, name in (("N* parameters", "n_params"), ("D* tokens", "n_tokens")):
         low, high = r["intervals"][name]
         table.add_row(title, count(r[name]), f"{count(low)} … {count(high)}")
-    loss, (low, high) = r["loss"], r["flat_band"]["n_params"]
+    loss, flat = r["loss"], r["flat_band"]["n_params"]
     table.add_row("D/N", f"{r['tokens_per_param']:.3g}", "")
     table.add_row("loss", f"{loss['value']:.4f}", f"{loss['low']:.4f} … {loss['high']:.4f}")
-    table.add_row("N within +2 % compute", "", f"{count(low)} … {count(high)}")
+    table.add_row("N within +2 % compute", "", f"{count(flat[0])} … {count(flat[1])}" if flat else "unknown")  # fmt: skip
     cost = r["cost"]
     for title, name in (("device-hours", "device_hours"), ("USD", "usd"), ("kWh", "energy_kwh"),
                         ("t CO2e", "tco2e")):  # fmt: skip

@@ -115,7 +115,8 @@ def recommendation(r: Json) -> None:
         f"{r['loss']['low']:.4f} … {r['loss']['high']:.4f}",
     )
     CONSOLE.print(rows)
-    line(f"any N in {count(flat[0])} … {count(flat[1])} costs at most 2 % more compute")
+    if flat:
+        line(f"any N in {count(flat[0])} … {count(flat[1])} costs at most 2 % more compute")
     if shape:
         line(
             f"architecture: {shape['n_layer']} layers, width {shape['d_model']}, "

@@ -1,6 +1,7 @@
 """All approaches on one sweep: agreement on clean data, trust by rollout, refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fitting.bias import vertex_bias
 from fitting.calibration import calibration
 from fitting.envelope import envelope
 from fitting.errors import InputError, RefusalError
+from fitting.fit import fit
 from fitting.measurements import Measurements
 from tests.fitting import simulated
 
@@ -96,12 +98,30 @@ def test_approaches_are_weighed_by_the_hold_outs_all_of_them_could_be_asked():
     assert a.weights["chinchilla"] > 0
 
 
+def test_two_budgets_share_the_weight_and_say_that_nothing_was_tested():
+    # Alone, the valley assumes a floor of 0, and its 90 % interval never held the truth.
+    a = analyse(simulated.isoflops(noise=1e-3, n_sizes=8, budgets=np.array([1e18, 3e18])), n_bootstrap=100)  # fmt: skip
+    assert a.weights == {"frontier": 0.5, "chinchilla": 0.5}
+    r, best = a.recommend(3e19), simulated.best_size(3e19)
+    assert {"no_rollout", "floor_assumed_zero"} <= {n.code for n in r.warnings}
+    assert r.loss.low < simulated.loss(best, 3e19 / 6 / best) < r.loss.high
+
+
 def test_runs_with_several_horizons_are_read_together():
     a = analyse(simulated.trunks(noise=2e-3), n_bootstrap=100)
     assert "envelope" in a.approaches
     assert a.approaches["chinchilla"].fit.sample_origin == "parametric"
     r = a.recommend(3e20)
     assert r.interval_n_params[0] < simulated.best_size(3e20) < r.interval_n_params[1]
+
+
+@pytest.mark.parametrize("n_sizes", [5, 12])
+def test_a_law_is_resampled_in_an_analysis_as_it_is_alone(n_sizes):
+    m = simulated.isoflops(noise=1e-3, n_sizes=n_sizes)
+    alone = fit(m, delta="mad", n_bootstrap=30)
+    among = analyse(m, n_bootstrap=30).approaches["chinchilla"].fit
+    assert among.sample_origin == alone.sample_origin
+    assert among.intervals == alone.intervals
 
 
 def test_json_and_back_recommends_the_same(clean):
@@ -116,6 +136,13 @@ def test_far_beyond_the_sweep_the_verdict_is_refused(clean):
     assert r.warnings[0].code in {"too_far", "interval_too_wide"}
 
 
+@pytest.mark.parametrize(
+    ("flops", "verdict"), [(1e9, "refused"), (1e17, "extrapolated"), (5e18, "supported")]
+)
+def test_below_the_sweep_the_verdict_is_no_kinder(clean, flops, verdict):
+    assert clean.recommend(flops).verdict == verdict
+
+
 def test_a_budget_that_cannot_be_meant(clean):
     with pytest.raises(InputError, match="flops must be finite and positive; got -1"):
         clean.recommend(-1)
@@ -126,6 +153,32 @@ def test_a_ladder_at_constant_ratio_is_refused():
     m = Measurements.from_columns({"n_params": N, "n_tokens": 20 * N, "loss": 2 + N**-0.1})
     with pytest.raises(RefusalError, match=r"nearly the same D/N \(20\)"):
         analyse(m)
+
+
+def test_regrets_are_those_of_the_recommended_size(clean):
+    best = min(clean.regrets(1e20), key=lambda r: r["extra_compute"])
+    assert best["n_params"] == pytest.approx(clean.recommend(1e20).n_params)
+    assert best["extra_compute"] == pytest.approx(0, abs=1e-9)
+
+
+def losses_of_nothing(seed):
+    m = simulated.isoflops(n_sizes=7, budgets=np.geomspace(1e18, 1e21, 6))
+    loss = np.random.default_rng(seed).uniform(2, 3, len(m))
+    return Measurements.from_columns(m.to_columns() | {"loss": loss})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_losses_of_nothing_are_refused(seed):
+    message = r"neither fall with compute nor have a valley in N beyond their scatter \(p = .*budgets further apart"
+    with pytest.raises(RefusalError, match=message) as caught:
+        analyse(losses_of_nothing(seed))
+    assert caught.value.code == "no_signal"
+
+
+def test_where_only_the_optimum_is_known_the_flat_band_is_unknown(clean):
+    known = {k: a for k, a in clean.approaches.items() if a.fit is None}
+    alone = replace(clean, approaches=known, weights={"parabola": 1.0}, trusted="parabola")
+    assert alone.recommend(1e20).to_dict()["flat_band"] == {"n_params": None}
 
 
 def test_undecayed_measurements_are_refused():

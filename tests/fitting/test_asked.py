@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from fitting.analysis import analyse
 from fitting.asked import Asked, read_all
 from fitting.errors import InputError, RefusalError
+from fitting.fit import fit
 from fitting.measurements import Measurements
+from fitting.recommend import law_rollout
+from fitting.recommendation import Z90
 from tests.fitting import simulated
 
 C = 3e20
@@ -98,6 +101,12 @@ def test_measured_repetition_makes_short_data_dearer():
     assert "20 of 50 runs repeat their data more than 4 times" in note.message
     assert short.method == "muennighoff"
     assert short.loss.value > plenty.loss.value
+    # its own rollout, point by point, widens the interval like any other law's
+    law = fit(a.measurements, law="muennighoff", delta="mad", n_bootstrap=30)
+    rolled = law_rollout(law, a.measurements)
+    assert len(rolled.held_out) == 1
+    distance = np.log(1e21 / a.measured[1])
+    assert np.log(short.loss.high / short.loss.low) > 2 * Z90 * rolled.error_at(distance)
     assert {"weight_moved", "repeated_data"} <= {n.code for n in short.warnings}
 
 

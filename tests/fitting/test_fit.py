@@ -46,6 +46,14 @@ def test_every_law_fits_its_own_predictions(law):
     np.testing.assert_allclose(twice.predict(m.n_params, m.n_tokens), m2.loss, rtol=1e-4)
 
 
+def test_data_without_scatter_have_resamples():
+    # Residuals are rounding errors, and so are the gradients: relative to them nothing converges.
+    found = fit(simulated.isoflops(n_sizes=7, half=4.0), delta="mad", n_bootstrap=20)
+    assert found.diagnostics["converged"]
+    assert found.diagnostics["n_bootstrap_failed"] == 0
+    assert found.coefficients["alpha"] == pytest.approx(simulated.TRUTH["alpha"])
+
+
 def test_one_bad_run_does_not_move_the_extrapolation():
     m = simulated.grid()
     loss = m.loss.copy()

@@ -61,6 +61,12 @@ def test_two_budgets_tell_nothing_of_a_floor():
     assert "E" in found.diagnostics["fixed"]
 
 
+def test_one_budget_tells_nothing_of_the_exponent():
+    m = simulated.isoflops(noise=1e-3, n_sizes=9, budgets=np.array([1e19]))
+    with pytest.raises(RefusalError, match=r"the valley needs 2 budgets, .*; got 1 \(add runs"):
+        fit(m, law="frontier", delta="mad")
+
+
 def test_seven_coefficients_need_more_than_seven_points():
     m = measured({"E": 1.0, "L0": 20.0, "s": 0.12, "G": 0.05, "a": 0.55, "curvature": 0.1, "skew": 0.0},
                  BUDGETS[:2], 3)  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fitting.bias import corrected, design_bias, vertex_bias
 from fitting.errors import RefusalError
-from fitting.isoflop import akima, budgets, isoflop, parabola
+from fitting.isoflop import akima, alike, budgets, isoflop, parabola
 from fitting.measurements import Measurements
 from tests.fitting import simulated
 
@@ -49,6 +49,19 @@ def test_budgets_without_names_are_found_by_their_gaps():
     m = simulated.isoflops()
     columns = {k: v for k, v in m.to_columns().items() if k != "budget"}
     assert [len(b.rows) for b in budgets(Measurements.from_columns(columns))] == [5] * 4
+
+
+def test_runs_that_fill_the_compute_without_gaps_are_no_single_budget():
+    # Horizons that are epochs: each within 10 % of the next, tenfold in all.
+    log_c = np.log(np.geomspace(1e18, 1e19, 60))
+    parts = alike(log_c)
+    assert max(np.ptp(log_c[rows]) for rows in parts) <= np.log(1.5)
+    np.testing.assert_array_equal(np.concatenate(parts), np.arange(60))
+
+
+def test_a_minimum_that_is_no_loss_does_not_count():
+    found = akima(np.arange(6.0), np.array([1.0, 0.5, -0.2, -0.1, 0.5, 1.0]), 1e20)
+    assert found.reason == "the interpolation's minimum is not positive"
 
 
 def test_too_few_minima_are_refused_with_every_reason():

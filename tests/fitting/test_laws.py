@@ -111,3 +111,18 @@ def test_coefficients_stay_numbers_on_the_limits_of_the_search(law):
     corners = law.bounds(x, np.log(m.loss))
     for name, values in law.coefficients(corners, x.centre).items():
         assert np.isfinite(values).all(), name
+
+
+def test_a_law_that_falls_again_far_from_any_data_keeps_its_optimum():
+    # Fitted to a sweep of 42 runs up to 1.2e10 parameters; beyond 1e15 its loss falls below the optimum's.
+    c = {"s": 39.8, "q": -0.245, "S": 0.521, "B": -1.37e-5, "beta": 0.482, "Q": 7.93, "A": -1.5e-6, "alpha": 0.491, "E": -0.968}  # fmt: skip
+    law = law_named("farseer")
+    theta = law.theta({k: np.array([v]) for k, v in c.items()}, ORIGIN)
+    best = np.exp(law.log_optimum(theta, np.array([1e21])))[0, 0]
+
+    def loss(n):
+        return float(np.exp(law.log_loss(theta, Points.at(n, 1e21 / 6 / n))[0][0, 0]))
+
+    assert loss(1e16) < loss(best)
+    assert best == pytest.approx(2.64e9, rel=0.01)
+    assert loss(best) < min(loss(0.9 * best), loss(1.1 * best))

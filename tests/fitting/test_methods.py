@@ -264,6 +264,20 @@ def test_a_perfect_method_has_no_rollout_error():
     assert found.error_at(2.0) == pytest.approx(2 * found.error_at(1.0))
 
 
+@pytest.mark.parametrize("factor", [0.35, 1.03, 1.2])
+def test_budgets_are_held_out_by_their_names_whatever_compute_is_counted(factor):
+    m = simulated.isoflops(n_sizes=5)
+    m = Measurements.from_columns(m.to_columns() | {"flops": list(m.budget_flops * factor)})
+    asked = []
+
+    def method(seen):
+        asked.append(len(seen))
+        return lambda _: (0.0, 0.0)
+
+    rollout(m, method)
+    assert asked == [15, 10]  # without the largest of four budgets, then without two
+
+
 def test_without_budgets_the_largest_fifth_is_held_out():
     m = simulated.grid()
     found = rollout_points(m, lambda _, held: np.log(held.loss * 1.01))

@@ -1,6 +1,7 @@
 """From a law to an answer: the optimum, what is flat around it, and how far it may be trusted."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from fitting.errors import InputError, RefusalError
 from fitting.fit import fit
 from fitting.measurements import Measurements
 from fitting.predict import predict_run
-from fitting.recommend import flat_band, recommend, regret, regrets
+from fitting.recommend import flat_band, predict, recommend, regret, regrets
+from fitting.rollout import HeldOut, Rollout
 from fitting.sensitivity import by_convention, sensitivity
 from tests.fitting import simulated
 
@@ -50,19 +52,76 @@ def test_no_other_size_in_the_flat_band_is_much_worse(fitted):
     assert flat_band(fitted, 1e20, r.n_params, 0.0, None) == r.flat_band
 
 
-def test_the_rollout_widens_the_interval_of_the_loss(fitted):
-    alone, tested = recommend(fitted, flops=1e21), recommend(fitted, M, flops=1e21)
-    assert tested.loss.high - tested.loss.low > alone.loss.high - alone.loss.low
-    assert "no_rollout" in {n.code for n in alone.warnings}
+def test_the_rollouts_error_widens_the_interval_of_the_loss(fitted):
+    exact = HeldOut(flops=3e19, distance=1.0, error_log_loss=0.0, error_log_size=0.0)
+    best = [float(v) for v in fitted.optimum(1e21)]
+    alone = predict(fitted, *best, rolled=Rollout(held_out=(exact,)))
+    tested = recommend(fitted, M, flops=1e21).loss
+    assert tested.high - tested.low > alone.high - alone.low
+
+
+def test_a_law_fitted_to_nothing_recommends_nothing(fitted):
+    loss = np.random.default_rng(0).uniform(2, 3, len(M))
+    nothing = Measurements.from_columns(M.to_columns() | {"loss": loss})
+    with pytest.raises(RefusalError, match="nothing to extrapolate"):
+        recommend(fitted, nothing, flops=1e20)
+
+
+@pytest.mark.parametrize("n_lost", [3, 60])
+def test_resamples_without_an_optimum_are_counted(n_lost):
+    law = fit(M, law="frontier", delta="mad", n_bootstrap=100)
+    samples = {k: v.copy() for k, v in law.samples.items()}
+    samples["G"][:n_lost] = np.nan
+    lost = replace(law, samples=samples)
+    message = f"{n_lost} of {len(samples['G'])} resamples of the frontier law have no optimum at 1e\\+20 FLOP"  # fmt: skip
+    if n_lost > 50:
+        with pytest.raises(RefusalError, match=f"{message}: the measurements do not determine it"):
+            recommend(lost, M, flops=1e20)
+        return
+    note = next(n for n in recommend(lost, M, flops=1e20).warnings if n.code == "samples_without_optimum")  # fmt: skip
+    assert re.match(message, note.message)
+
+
+def test_one_bad_run_hides_no_law(fitted):
+    loss = M.loss.copy()
+    loss[3] *= 1e6
+    recommend(fitted, Measurements.from_columns(M.to_columns() | {"loss": loss}), flops=1e20)
+
+
+@pytest.mark.parametrize("budgets", [(1e18,), (1e18, 3e18)])
+def test_what_cannot_be_tested_is_answered_with_a_wider_interval(budgets):
+    m = simulated.isoflops(noise=1e-3, n_sizes=8, budgets=np.array(budgets))
+    fitted = fit(m, delta="mad")
+    r = recommend(fitted, m, flops=1e20)
+    note = next(n for n in r.warnings if n.code == "no_rollout")
+    assert "points above the others in compute; got 0; the interval" in note.message
+    exact = HeldOut(flops=3e19, distance=1.0, error_log_loss=0.0, error_log_size=0.0)
+    alone = predict(fitted, r.n_params, r.n_tokens, rolled=Rollout(held_out=(exact,)))
+    assert r.loss.high - r.loss.low > alone.high - alone.low
 
 
 @pytest.mark.parametrize(
-    ("flops", "verdict"), [(1e19, "supported"), (1e21, "extrapolated"), (1e24, "refused")]
-)
+    ("flops", "verdict"),
+    [(1e13, "refused"), (1e17, "extrapolated"), (1e19, "supported"), (1e21, "extrapolated"), (1e24, "refused")],
+)  # fmt: skip
 def test_the_verdict_follows_the_distance(fitted, flops, verdict):
     r = recommend(fitted, M, flops=flops)
     assert r.verdict == verdict
     assert json.dumps(r.to_dict(), allow_nan=False)
+
+
+def test_below_the_measured_compute_the_loss_is_as_uncertain_as_above(fitted):
+    inside, below = (recommend(fitted, M, flops=C).loss for C in (3e18, 3e16))
+    assert np.log(below.high / below.low) > 1.5 * np.log(inside.high / inside.low)
+
+
+def test_a_budget_far_below_the_measured_says_what_to_measure(fitted):
+    note = recommend(fitted, M, flops=1e12).warnings[0]
+    assert note.code == "too_far"
+    assert note.message == (
+        "1e+12 FLOP is 1e-06 times the least measured compute (1e+18); beyond 1e+04 times no fit "
+        "is supported (measure down to 1e+16 FLOP)"
+    )
 
 
 def test_too_little_data_makes_a_smaller_corpus_epochs_and_says_so(fitted):

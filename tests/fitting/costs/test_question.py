@@ -79,6 +79,28 @@ def test_the_published_laws_are_those_that_fits_use(N, D, U):
     assert MUENNIGHOFF.loss(N, D, unique_tokens=U) == pytest.approx(same)
 
 
+@pytest.mark.parametrize(
+    ("flops", "verdict"),
+    [(1e10, "refused"), (1e16, "extrapolated"), (1e21, "supported"), (1e24, "extrapolated"), (1e40, "refused")],
+)  # fmt: skip
+def test_a_published_law_goes_no_further_than_a_fitted_one(flops, verdict):
+    assert CHINCHILLA.choose(flops).verdict == verdict
+
+
+def test_a_budget_that_the_published_law_cannot_answer_is_refused():
+    with pytest.raises(
+        RefusalError, match=r"9e\+09 FLOP is 6.43e-09 times the least measured compute"
+    ):
+        ask("1e10 flop", CHINCHILLA)
+
+
+def test_more_epochs_than_anybody_trained_are_extrapolated():
+    assert MUENNIGHOFF.choose(1e21, unique_tokens=1e9).verdict == "supported"
+    found = MUENNIGHOFF.choose(1e21, unique_tokens=1e5)
+    assert found.verdict == "extrapolated"
+    assert "the most that were measured are 9e+03" in found.notes[-1].message
+
+
 def test_the_lectures_question():
     a = ask("10,000 H100 for 30 days", CHINCHILLA, region="usa")
     assert a.sweep.share == pytest.approx(0.1)

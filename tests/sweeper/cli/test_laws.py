@@ -95,6 +95,25 @@ def test_recommend_prints_the_documented_json(isoflop, runs):
     assert found["verdict"] == "extrapolated"
 
 
+def test_regret_under_auto_is_none_at_the_recommended_size(isoflop, runs):
+    ask = ("recommend", runs, "--law", "auto", "--budget", "3e20FLOP", "--bootstrap", 20)
+    found = json.loads(isoflop(*ask, "--json")[1])
+    best = next(r for r in found["regret"] if r["n_params"] == pytest.approx(found["n_params"]))
+    assert best["extra_compute"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_flat_band_that_is_not_known_is_printed_as_such(capsys):
+    from sweeper.cli.tables import show_recommendation
+
+    show_recommendation({
+        "flops": 1e20, "method": "parabola", "verdict": "supported", "n_params": 1e9,
+        "n_tokens": 2e10, "tokens_per_param": 20.0, "cost": {}, "warnings": [],
+        "intervals": {"n_params": [9e8, 1.1e9], "n_tokens": [1.9e10, 2.1e10]},
+        "loss": {"value": 2.0, "low": 1.9, "high": 2.1}, "flat_band": {"n_params": None},
+    })  # fmt: skip
+    assert "unknown" in capsys.readouterr().out
+
+
 def test_all_approaches_together_answer_about_serving_and_short_data(isoflop, runs):
     ask = ("recommend", runs, "--law", "auto", "--budget", "3e20FLOP", "--bootstrap", 20, "--json")
     plain, served, short = (
