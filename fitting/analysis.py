@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fitting.approaches import NAMES, TITLES, Approach, Name, read
+from fitting.approaches import TITLES, Approach, Name, read_each
 from fitting.asked import (
     REPEATED,
     Asked,
@@ -34,7 +34,7 @@ from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band, regrets
 from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
 from fitting.rollout import Rollout, error_beyond
-from fitting.trust import cross_check, explain, roll_all, untested, weigh
+from fitting.trust import cross_check, explain, roll_all, summary, untested, weigh
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")
@@ -189,7 +189,7 @@ class Analysis:
         m = self.measurements
         return {
             "law": "auto", "trusted": self.trusted, "why": self.why, "weights": dict(self.weights),
-            "approaches": {k: _summary(a, self.rollouts.get(k)) for k, a in self.approaches.items()},
+            "approaches": {k: summary(a, self.rollouts.get(k)) for k, a in self.approaches.items()},
             "parabola_bias": self.parabola_bias(),
             "refused": dict(self.refused), "warnings": [n.to_dict() for n in self.warnings],
             "n_measurements": len(m), "n_bootstrap": self.n_bootstrap, "seed": self.seed,
@@ -228,7 +228,7 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     check_resampling(n_bootstrap, seed)
     fresh = without_repetition(m)
     check_signal(fresh)
-    approaches, refused = _read_all(fresh, n_bootstrap, seed)
+    approaches, refused = read_each(fresh, n_bootstrap=n_bootstrap, seed=seed)
     rollouts = roll_all(fresh, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
     if "parabola" not in approaches:  # Akima's curve has minima in noise, too
@@ -245,30 +245,3 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
                   *repetition_notes(m, fresh)),
         n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip
-
-
-def _read_all(
-    m: Measurements, n_bootstrap: int, seed: int
-) -> tuple[dict[Name, Approach], dict[Name, str]]:
-    approaches: dict[Name, Approach] = {}
-    refused: dict[Name, str] = {}
-    for name in NAMES:
-        try:
-            approaches[name] = read(m, name, n_bootstrap=n_bootstrap, seed=seed)
-        except RefusalError as e:
-            refused[name] = "; ".join(e.reasons)
-    return approaches, refused
-
-
-def _summary(a: Approach, rolled: Rollout | None) -> dict[str, Any]:
-    low, high = interval(a.exponent_samples)
-    return {
-        "title": TITLES[a.name], "a": a.exponent, "interval_a": [low, high],
-        "residual_sd": a.residual_sd, "n_samples": len(a.exponent_samples),
-        "rollout": rolled.to_dict() if rolled else None,
-        "coefficients": a.fit.coefficients if a.fit else None,
-        "minima": [
-            {"flops": q.flops, "n_params": q.n_params, "loss": q.loss, "reason": q.reason}
-            for q in a.curves.minima
-        ] if a.curves else None,
-    }  # fmt: skip

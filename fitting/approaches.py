@@ -63,6 +63,20 @@ def read(m: Measurements, name: Name, *, n_bootstrap: int, seed: int) -> Approac
     return _from_refits(m, name, min(n_bootstrap, MAX_REFITS), seed)
 
 
+def read_each(
+    m: Measurements, *, n_bootstrap: int, seed: int
+) -> tuple[dict[Name, Approach], dict[Name, str]]:
+    """All approaches that can read `m`, and why the others refused."""
+    approaches: dict[Name, Approach] = {}
+    refused: dict[Name, str] = {}
+    for name in NAMES:
+        try:
+            approaches[name] = read(m, name, n_bootstrap=n_bootstrap, seed=seed)
+        except RefusalError as e:
+            refused[name] = "; ".join(e.reasons)
+    return approaches, refused
+
+
 def predictor(name: Name) -> Callable[[Measurements], Predictor]:
     """The approach's point prediction alone, for rollouts."""
 

@@ -1,6 +1,7 @@
 """Which approach to trust: by its errors on held-out budgets, and by its own uncertainty."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -113,3 +114,18 @@ def _disagreement(approaches: Mapping[Name, Approach]) -> list[Note]:
                     f"{TITLES[one]} has N* ~ C^{a.exponent:.2f}, {TITLES[two]} C^{b.exponent:.2f}; "
                     f"their 90 % intervals do not meet")))  # fmt: skip
     return notes
+
+
+def summary(a: Approach, rolled: Rollout | None) -> dict[str, Any]:
+    """JSON of an approach, and of how it extrapolated."""
+    low, high = interval(a.exponent_samples)
+    return {
+        "title": TITLES[a.name], "a": a.exponent, "interval_a": [low, high],
+        "residual_sd": a.residual_sd, "n_samples": len(a.exponent_samples),
+        "rollout": rolled.to_dict() if rolled else None,
+        "coefficients": a.fit.coefficients if a.fit else None,
+        "minima": [
+            {"flops": q.flops, "n_params": q.n_params, "loss": q.loss, "reason": q.reason}
+            for q in a.curves.minima
+        ] if a.curves else None,
+    }  # fmt: skip

@@ -73,11 +73,11 @@ class Starter:
         return impossible(run, self.executor.slots())
 
     def _start(self, together: Sequence[Run], worker: str) -> None:
-        with self.mandate.writing() as session:
-            claimed = [pair for run in together if (pair := self._claim(session, run, worker))]
-            for _, attempt in claimed:  # each holds its share of what the worker holds
-                attempt.n_devices = (attempt.n_devices or 1) / len(claimed)
-            faults.point("before_claim")
+        try:
+            claimed = self._claimed(together, worker)
+        except Exception:  # such as of a database that went away: others may have the worker
+            self.executor.release(worker)
+            raise
         if not claimed:
             self.executor.release(worker)
             return
@@ -96,6 +96,14 @@ class Starter:
         faults.point("after_start")
         for run, attempt in claimed:
             log.info("started", job=_name(attempt), worker=worker, n_params=run.n_params)
+
+    def _claimed(self, together: Sequence[Run], worker: str) -> list[tuple[Run, Attempt]]:
+        with self.mandate.writing() as session:
+            claimed = [pair for run in together if (pair := self._claim(session, run, worker))]
+            for _, attempt in claimed:  # each holds its share of what the worker holds
+                attempt.n_devices = (attempt.n_devices or 1) / len(claimed)
+            faults.point("before_claim")
+        return claimed
 
     def _claim(self, session: Session, run: Run, worker: str) -> tuple[Run, Attempt] | None:
         run = session.get_one(Run, run.id)

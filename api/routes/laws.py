@@ -83,17 +83,13 @@ def create_prediction(asked: PredictIn, engine: EngineDep) -> Answer:
     """The loss of one run with its 90 % prediction interval. 409: too far from the measurements."""
     with reading(engine) as session:
         context = context_of(session, asked.fit_id)
-    found = predict_run(
+    return predict_run(
         _law_of(context),
         context.measurements,
         asked.n_params,
         asked.n_tokens,
         unique_tokens=asked.unique_tokens,
     )
-    if found["verdict"] == "refused":
-        reasons = tuple(note["message"] for note in found["warnings"])
-        raise RefusalError(reasons[0], code=found["warnings"][0]["code"], reasons=reasons)
-    return found
 
 
 @router.post("/comparisons", responses=UNANSWERED)

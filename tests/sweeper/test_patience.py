@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 from store import curves
 from store.engine import reading
 from store.states import RunState
-from sweeper import ingest
+from sweeper import attempts, ingest
 from sweeper.dispatcher import Dispatcher, Pace
 from tests.sweeper import stub
 
@@ -46,6 +46,19 @@ def test_nothing_is_looked_at_before_running_attempts_are_adopted(service, monke
     service.dispatcher.pace = Pace(database_s=0.01, poll_s=0.01)
     service.dispatcher.run(lambda: next(stop), drain=False)
     assert said == ["adopt", "adopt", "adopt", "tick"]
+
+
+def test_a_worker_is_free_again_where_its_run_could_not_be_claimed(
+    ask, service, settings, monkeypatch
+):
+    sweep_id = ask(sizes=[1e4, 2e4, 3e4])
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts, "claim", lambda *_, **__: _away(None))
+        for _ in range(3):  # more often than there are workers
+            with pytest.raises(OperationalError):
+                service.dispatcher.tick()
+    service.until(sweep_id, "finished")
+    assert {run.n_failures for run in service.runs(sweep_id)} == {0}
 
 
 def test_what_could_not_be_stored_is_read_again(ask, service, settings, engine, monkeypatch):
