@@ -172,11 +172,12 @@ def _learning_rates() -> Drawn:
 
 
 def _final(session: Session, row: FitRow) -> Final:
-    """Of the newest launch, else of the newest question."""
+    """Of the newest launch that rests on the same sweep, else of the newest question."""
     made = session.scalars(
         select(Launch)
         .join(RecommendationRow, RecommendationRow.id == Launch.recommendation_id)
-        .where(RecommendationRow.fit_id == row.id)
+        .join(FitRow, FitRow.id == RecommendationRow.fit_id)
+        .where(FitRow.sweep_id == row.sweep_id if row.sweep_id else FitRow.id == row.id)
         .order_by(Launch.id.desc())
         .limit(1)
     ).one_or_none()

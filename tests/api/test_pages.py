@@ -145,6 +145,8 @@ def test_a_sealed_forecast_is_shown_after_the_sweep_was_fitted_again(client, ans
         html = get(client, page).text
         assert html.count("SHA-256 of the forecast") == 2
         assert html.count(f"From fit {answered.fit_id}.") == 1  # not what nobody launched
+    drawn = client.get("/v1/plots/allocation.json", params={"fit_id": answered.fit_id + 1}).json()
+    assert drawn["final"][0] == pytest.approx(4e13, rel=0.01)  # on the new fit's figures, too
     html = get(client, f"/sweeps/{answered.sweep_id}").text
     assert "launch-1" in html
     assert "launch-2" in html
