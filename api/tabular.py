@@ -4,8 +4,6 @@ Every row is checked and none is dropped: what a database refuses, or takes on o
 refuses on another, is named here with its column and its row.
 """
 
-import csv
-import io
 import json
 import math
 import re
@@ -13,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from api.measured import KEYS
-from fitting.columns import check_header
+from fitting.columns import read_csv as columns_of
 from fitting.errors import InputError
 from fitting.measurements import ALIASES, Measurements, array_names
 
@@ -27,25 +25,9 @@ Row = dict[str, Any]
 
 
 def read_csv(body: bytes) -> list[Row]:
-    """Rows of text; an empty cell is None.
-
-    Raises:
-        InputError: not a CSV in UTF-8, a column that is there twice, or a row of another length.
-    """
-    try:
-        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as e:
-        raise InputError(f"the body must be a CSV in UTF-8: {e}", field="rows") from e
-    check_header(reader.fieldnames or ())
-    ragged = next((i for i, row in enumerate(rows) if None in row or None in row.values()), None)
-    if ragged is not None:
-        raise InputError(
-            f"every row needs {len(reader.fieldnames or ())} values; row {ragged + 1} has more or "
-            "fewer",
-            field=f"rows[{ragged}]",
-        )
-    return rows
+    """Rows of text. Raises InputError as `fitting.columns.read_csv` does."""
+    columns = columns_of(body, name="the body")
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def read_json(body: bytes) -> Row:

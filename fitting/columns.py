@@ -30,13 +30,15 @@ def read_csv(text: str | bytes, *, name: str = "the CSV") -> dict[str, list[str]
         lines = csv.reader(io.StringIO(decoded, newline=""), strict=True)
         header, *rows = [line for line in lines if any(cell.strip() for cell in line)] or [[]]
     except UnicodeDecodeError as e:
-        raise InputError(f"{name} must be UTF-8 text; byte {e.start + 1} is none (save it as CSV UTF-8)") from e  # fmt: skip
+        raise InputError(f"{name} must be UTF-8 text; byte {e.start + 1} is none (save it as CSV UTF-8)", field="rows") from e  # fmt: skip
     except csv.Error as e:
-        raise InputError(f"{name} must be a CSV; line {lines.line_num} is none: {e}") from e
+        raise InputError(
+            f"{name} must be a CSV; line {lines.line_num} is none: {e}", field="rows"
+        ) from e
     names = [cell.strip() for cell in header]
     check_header(names)
     if not any(names) or not rows:
-        raise InputError(f"{name} needs a header line and at least one row; got {'no row' if any(names) else 'neither'}")  # fmt: skip
+        raise InputError(f"{name} needs a header line and at least one row; got {'no row' if any(names) else 'neither'}", field="rows")  # fmt: skip
     for i, row in enumerate(rows):
         if len(row) < len(names) or any(cell.strip() for cell in row[len(names) :]):
             raise InputError(

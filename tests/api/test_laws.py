@@ -78,8 +78,12 @@ def test_rows_as_json_are_the_same_study(client):
         ("n_params,n_tokens\n1,2\n", "#/loss", "column loss is missing"),
         ("n_params,n_tokens,loss\n1e6,2e7,-3\n", "#/loss/0", "finite and positive; got -3"),
         ("n_params,n_tokens,loss\n1e6,2e7,nan\n", "#/loss/0", "got nan"),
-        ("n_params,n_tokens,loss\n1e6,2e7\n", "#/rows/0", "every row needs 3 values"),
-        ("n_params,n_tokens,loss\n", "#/rows", "at least 1 item"),
+        (
+            "n_params,n_tokens,loss\n1e6,2e7\n",
+            "#/rows/0",
+            "row 1 of the body has 2 cells and the header 3",
+        ),
+        ("n_params,n_tokens,loss\n", "#/rows", "at least one row; got no row"),
     ],
 )
 def test_a_bad_csv_names_column_and_row(client, assert_problem, text, pointer, words):
