@@ -38,12 +38,13 @@ def _attempts(run: Json) -> Section:
             a["state"],
             a["device"] or f.DASH,
             f.hours(a["train_seconds"] and a["train_seconds"] / 3600),
+            f.energy(a["energy_kwh"]),
             a["worker"],
             a["reason"] or "",
         )
         for a in run["attempts"]
     )
-    heads = ("Attempt", "State", "Device", "#Trained for", "Worker", "Reason")
+    heads = ("Attempt", "State", "Device", "#Trained for", "#Energy measured", "Worker", "Reason")
     text = () if rows else ("None yet: the run waits in the queue.",)
     tables = (Table(heads=heads, rows=rows),) if rows else ()
     return Section(title="Attempts", text=text, tables=tables)

@@ -43,6 +43,7 @@ def forecast(launch: Json) -> Section:
             Fact(label="Parameters", value=f.count(bet["n_params"])),
             Fact(label="Tokens", value=f.count(bet["n_tokens"])),
             Fact(label="Compute, FLOP", value=f.power(bet["flops"])),
+            *_metered(outcome),
         ),
         notes=(_verdict(launch),),
         tables=(
@@ -51,6 +52,14 @@ def forecast(launch: Json) -> Section:
             ),
         ),
     )
+
+
+def _metered(outcome: Json) -> tuple[Fact, ...]:
+    """What a meter saw, where the machine has one; the table has what was estimated."""
+    if outcome.get("measured_energy_kwh") is None:
+        return ()
+    label = f"Energy by {outcome['energy_source']}"
+    return (Fact(label=label, value=f.energy(outcome["measured_energy_kwh"])),)
 
 
 def _cost(label: str, form: str, said: Json, came: float | None) -> tuple[str, ...]:
