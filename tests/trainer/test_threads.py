@@ -56,6 +56,7 @@ def test_one_lucky_step_does_not_decide():
     [
         ({1: 19.0, 2: 18.9}, 1),  # the demo's final model on two cores: nothing to gain
         ({1: 132.0, 2: 78.0}, 2),
+        ({1: 20.4, 2: 15.9}, 1),  # the demo's final model: 1.28 times as fast for twice the money
         ({1: 100.0, 2: 55.0, 4: 30.0, 6: 27.0}, 4),
         ({1: 100.0, 2: 55.0, 4: 30.0, 6: 22.0}, 6),
         ({1: 100.0}, 1),

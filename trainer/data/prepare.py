@@ -120,11 +120,14 @@ def _given(
 
 def _split(found: Iterable[tuple[Document, bytes]], val_share: float) -> Iterator[Item]:
     """A domain's first text is for training, whatever its rank: what is only held out is a loss
-    of something never trained on."""
-    trained: set[str] = set()
+    of something never trained on. And where so many went by that one is due, one is held out."""
+    n: Counter[str] = Counter()
+    n_val: Counter[str] = Counter()
     for d, text in found:
-        val = d.domain in trained and is_held_out(d, val_share)
-        trained.add(d.domain)
+        due = n_val[d.domain] == 0 and n[d.domain] * val_share >= 1
+        val = n[d.domain] > 0 and (due or is_held_out(d, val_share))
+        n[d.domain] += 1
+        n_val[d.domain] += val
         yield "val" if val else "train", d, text
 
 
