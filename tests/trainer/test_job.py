@@ -217,7 +217,10 @@ def test_progress_names_the_share_done(tmp_path, make_spec, corpus_dir):
 
 @pytest.mark.slow
 def test_bf16_ends_where_fp32_ends(tmp_path, make_spec, corpus_dir):
-    """Over five seeds the mean difference is a small part of the seeds' spread."""
+    """Over five seeds the mean difference is a small part of the seeds' spread.
+
+    At a calm rate: at a usual one training magnifies any rounding, and what is compared is that.
+    """
     ends = {}
     for precision in ("fp32", "bf16"):
         for seed in range(5):
@@ -227,10 +230,10 @@ def test_bf16_ends_where_fp32_ends(tmp_path, make_spec, corpus_dir):
                 batch_tokens=512,
                 seed=seed,
                 precision=precision,
-                optimizer={"lr": 0.005},
+                optimizer={"lr": 0.002},
             )
             result = run_job(tmp_path / f"{precision}{seed}", spec, corpus_dir)
             ends[precision, seed] = result.measurements[0]["loss"]
     fp32 = [ends["fp32", s] for s in range(5)]
     difference = statistics.mean(ends["bf16", s] - ends["fp32", s] for s in range(5))
-    assert abs(difference) < 0.25 * statistics.stdev(fp32)  # .003 against .05 when written
+    assert abs(difference) < 0.25 * statistics.stdev(fp32)  # .0002 against .055 when written

@@ -124,7 +124,7 @@ def _split(found: Iterable[tuple[Document, bytes]], val_share: float) -> Iterato
     n: Counter[str] = Counter()
     n_val: Counter[str] = Counter()
     for d, text in found:
-        due = n_val[d.domain] == 0 and n[d.domain] * val_share >= 1
+        due = n_val[d.domain] == 0 and n[d.domain] * val_share >= 0.5  # one, rounded
         val = n[d.domain] > 0 and (due or is_held_out(d, val_share))
         n[d.domain] += 1
         n_val[d.domain] += val
