@@ -12,15 +12,6 @@ from trainer.data.sources import installed
 from trainer.data.tokenize import Bpe, Bytes, load_tokenizer
 
 
-@pytest.fixture
-def texts(tmp_path):
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    for i in range(40):
-        (folder / f"{i}.txt").write_text(f"document {i}: " + "word " * (i + 1))
-    return folder
-
-
 def test_the_manifest_counts_what_was_written(tmp_path, texts):
     made = prepare(tmp_path / "corpus", [texts], val_share=0.3)
     loaded = Manifest.load(tmp_path / "corpus")

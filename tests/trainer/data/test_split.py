@@ -12,15 +12,6 @@ from trainer.data.sources import Document
 from trainer.data.split import held_out_groups
 
 
-@pytest.fixture
-def texts(tmp_path):
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    for i in range(40):
-        (folder / f"{i}.txt").write_text(f"document {i}: " + "word " * (i + 1))
-    return folder
-
-
 def _held_out_share(manifest, domain):
     n = {split: manifest.n_tokens(split, domain) for split in ("train", "val")}
     return n["val"] / sum(n.values())
