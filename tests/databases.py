@@ -57,6 +57,12 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(name="empty_url")
+def on_sqlite(tmp_path: Path) -> str:
+    """For a module that imports this: SQLite alone, as others test both."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
 @pytest.fixture
 def engine(empty_url: str) -> Iterator[Engine]:
     """A database with this program's tables."""

@@ -15,15 +15,10 @@ from sweeper import attempts, files, ingest, verbs
 from sweeper.executor import Job, Need, Status
 from sweeper.processes import ProcessExecutor
 from sweeper.worker import run_attempt
+from tests.databases import on_sqlite  # noqa: F401  its database
 from tests.sweeper import stub
 
 ONE = {"sizes": [1e4]}
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """SQLite alone; `test_faults` has both databases."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def words(settings, word):

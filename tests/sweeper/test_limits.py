@@ -11,11 +11,7 @@ from store.states import RunState, SweepState
 from store.sweeps import get_sweep
 from sweeper import attempts, limits
 from sweeper.queue import startable
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    return f"sqlite:///{tmp_path / 'test.db'}"
+from tests.databases import on_sqlite  # noqa: F401  its database
 
 
 def start_one(session, hours_ago, n_devices=1):

@@ -8,15 +8,10 @@ from store.engine import reading
 from store.states import RunState
 from sweeper import attempts, ingest
 from sweeper.dispatcher import Dispatcher, Pace
+from tests.databases import on_sqlite  # noqa: F401  its database
 from tests.sweeper import stub
 
 ONE = {"sizes": [1e4]}
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """SQLite alone; `test_faults` has both databases."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def test_a_database_that_is_away_is_waited_for(ask, service, settings, engine, monkeypatch):

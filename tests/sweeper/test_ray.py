@@ -16,6 +16,7 @@ from store.runs import attempts_of_run, list_runs
 from store.states import RunState
 from sweeper import files, ray_head
 from sweeper.work import require_token
+from tests.databases import on_sqlite  # noqa: F401  its database
 from tests.sweeper.test_faults import Dispatcher, wait_for
 from trainer.config import RunSpec
 from trainer.data.prepare import prepare
@@ -31,12 +32,6 @@ TINY = {
     "context": 64,
     "recipe": {"eval_tokens": 4096},
 }
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """The database is the business of other tests."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sweeper.queue import startable
 from sweeper.resources import stack_of
 from sweeper.stacked import run_stack
 from sweeper.verbs import cancel_sweep
+from tests.databases import on_sqlite  # noqa: F401  its database
 from tests.sweeper.test_faults import wait_for
 from tests.sweeper.test_ray import TINY, dispatcher, running, text  # noqa: F401  fixtures
 from tests.sweeper.test_together import data, spec  # noqa: F401  fixtures
@@ -25,12 +26,6 @@ from trainer.job import run_job
 from trainer.jobs import Order, run_jobs
 
 ALIKE = {"sizes": [1e4], "seeds": [0, 1, 2, 3], "stack": True}
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """The database is the business of other tests."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 # -- which runs -------------------------------------------------------------------------------

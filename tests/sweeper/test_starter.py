@@ -1,21 +1,14 @@
 """What is started, what is refused, and what happens where starting itself fails."""
 
-import pytest
-
 from store.engine import writing
 from store.runs import get_run
 from store.states import RunState
 from store.sweeps import get_sweep
 from sweeper.executor import Need
 from sweeper.processes import ProcessExecutor
+from tests.databases import on_sqlite  # noqa: F401  its database
 
 ONE = {"sizes": [1e4]}
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """SQLite alone; `test_faults` has both databases."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def test_no_more_run_at_once_than_there_are_cores(ask, service, settings):

@@ -12,15 +12,10 @@ from store.sweeps import get_sweep
 from sweeper import verbs
 from sweeper.dispatcher import Pace
 from sweeper.processes import ProcessExecutor
+from tests.databases import on_sqlite  # noqa: F401  its database
 from tests.sweeper import stub
 
 ONE = {"sizes": [1e4]}
-
-
-@pytest.fixture
-def empty_url(tmp_path):
-    """SQLite alone; `test_faults` has both databases."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def test_pause_checkpoints_and_resume_goes_on(ask, service, settings, engine):
