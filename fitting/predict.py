@@ -8,9 +8,7 @@ from fitting.checks import EPOCHS_FREE
 from fitting.errors import InputError, Note, RefusalError
 from fitting.fitted import Fit
 from fitting.measurements import Measurements
-from fitting.recommend import _data_notes as data_notes
-from fitting.recommend import _rollout as law_rollout
-from fitting.recommend import check_question, predict
+from fitting.recommend import check_question, predict, repeated_data, tested
 from fitting.recommendation import SUPPORTED, TOO_FAR, Estimate
 from fitting.rollout import Rollout
 
@@ -46,10 +44,10 @@ def predict_run(
         raise RefusalError(f"{far[0]}: {remedy}", code="too_far", reasons=(*far, remedy))
     outside = _outside(fitted, values, 1.0)
     verdict = "extrapolated" if outside else "supported"
-    rolled, notes = _rollout(fitted, m)
+    rolled, notes = tested(fitted, m)
     loss = _loss(fitted, N, D, rolled=rolled, unique_tokens=unique_tokens)
     reasons = [Note("extrapolated", text) for text in outside]
-    notes = [*reasons, *notes, *data_notes(fitted, D, unique_tokens)]
+    notes = [*reasons, *notes, *repeated_data(fitted, D, unique_tokens)]
     if unique_tokens is not None and D / unique_tokens > _most_epochs(fitted, m):
         verdict = "extrapolated"
     return {
@@ -71,15 +69,6 @@ def _loss(
             "with fewer coefficients, or add runs nearby)", code="no_loss",
         )  # fmt: skip
     return loss
-
-
-def _rollout(fitted: Fit, m: Measurements) -> tuple[Rollout | None, list[Note]]:
-    """What widens the interval with distance; without it a note says so."""
-    rolled, notes = law_rollout(fitted, m)
-    if rolled is None or np.isfinite(rolled.rms):
-        return rolled, notes
-    return None, [Note("no_rollout", f"the extrapolation could not be tested: without the largest "
-                       f"budgets the {fitted.law} law has no optimum at them")]  # fmt: skip
 
 
 def _outside(fitted: Fit, values: dict[str, float], times: float) -> list[str]:

@@ -58,7 +58,7 @@ def recommend(
     lost = _lost(fitted, flops, log_n_samples)
     N = float(np.exp(log_n))
     D = (flops / N - 2 * inference_tokens) / 6
-    rolled, notes = _rollout(fitted, m)
+    rolled, notes = tested(fitted, m)
     low, high = np.exp(interval(log_n_samples))
     verdict, reasons = judge(flops, fitted.ranges["flops"], (low, high), inside=_inside(fitted, N, D))  # fmt: skip
     tokens = [(flops / n - 2 * inference_tokens) / 6 for n in (high, low)]
@@ -69,7 +69,7 @@ def recommend(
         interval_n_tokens=(float(max(tokens[0], 0)), float(tokens[1])),
         flat_band=flat_band(fitted, flops, N, inference_tokens, unique_tokens),
         verdict=verdict, method=fitted.law, extrapolation=flops / fitted.ranges["flops"][1],
-        warnings=(*reasons, *lost, *notes, *_data_notes(fitted, D, unique_tokens)),
+        warnings=(*reasons, *lost, *notes, *repeated_data(fitted, D, unique_tokens)),
         details={"rollout": rolled.to_dict()} if rolled else None,
     )  # fmt: skip
 
@@ -201,13 +201,18 @@ def _inside(fitted: Fit, N: float, D: float) -> bool:
     return within(N, "n_params") and within(D, "n_tokens")
 
 
-def _rollout(fitted: Fit, m: Measurements | None) -> tuple[Rollout | None, list[Note]]:
+def tested(fitted: Fit, m: Measurements | None) -> tuple[Rollout | None, list[Note]]:
+    """What widens the loss's interval with distance; without it a note says why."""
     if m is None:
         return None, [_untested("the measurements are not at hand")]
     try:
-        return law_rollout(fitted, m), []
+        found = law_rollout(fitted, m)
     except RefusalError as e:
         return None, [_untested(str(e))]
+    if np.isfinite(found.rms):
+        return found, []
+    why = f"without the largest budgets the {fitted.law} law has no optimum at them"
+    return None, [_untested(why)]
 
 
 def _untested(why: str) -> Note:
@@ -216,7 +221,8 @@ def _untested(why: str) -> Note:
         f"of {100 * UNTESTED:.1g} % per factor e of compute, as published ones had"))  # fmt: skip
 
 
-def _data_notes(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note]:
+def repeated_data(fitted: Fit, D: float, unique_tokens: float | None) -> list[Note]:
+    """What a law that knows nothing of repetition leaves out of D tokens [tokens]."""
     if unique_tokens is None or unique_tokens >= D or fitted.law == "muennighoff":
         return []
     epochs = D / unique_tokens
