@@ -1,4 +1,4 @@
-"""Errors of every approach on budgets that it had not seen."""
+"""Errors of every approach on budgets that it had not seen; the line joins the means."""
 
 from typing import NamedTuple
 
@@ -27,6 +27,13 @@ def curves(a: Analysis) -> Errors:
     return Errors({k: v[np.argsort(v[:, 0])] for k, v in table.items()}, a.trusted)
 
 
+def means(table: Array) -> Array:
+    """Mean error at each distance, (G, 2); equal to a per mille, budgets being rounded."""
+    ratio = np.round(np.log(table[:, 0]), 3)
+    groups = [table[ratio == r] for r in np.unique(ratio)]
+    return np.array([g.mean(0) for g in groups]).reshape(-1, 2)
+
+
 def plot(found: Errors, *, ax: Axes | None = None) -> Axes:
     """Draw on `ax`, or on a new figure."""
     ax = style.dress(ax) if ax is not None else style.axes()
@@ -34,8 +41,11 @@ def plot(found: Errors, *, ax: Axes | None = None) -> Axes:
     for name, table in found.by_approach.items():
         trusted = name == found.trusted
         label = f"{TITLES[name]}{' (trusted)' if trusted else ''}"
-        ax.plot(*table.T, color=style.APPROACH[name], marker="o", ms=7 if trusted else 5,
-                lw=2 if trusted else 1, mec="white", label=label)  # fmt: skip
+        look = {"color": style.APPROACH[name], "marker": "o", "mec": "white"}
+        lw, ms = (2, 7) if trusted else (1, 5)
+        ax.plot(*table.T, ls="", ms=ms, **look)
+        ax.plot(*means(table).T, lw=lw, **look | {"marker": ""})
+        ax.plot([], [], lw=lw, ms=ms, label=label, **look)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda v, _: f"×{v:.3g}")
     ax.xaxis.set_minor_formatter(lambda v, _: f"×{v:.3g}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fitting.errors import RefusalError
 
 Array = NDArray[np.float64]
+SMOOTHED = 8  # a mean is taken over an eighth of a point's place to either side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class Curve:
 
     horizon: int
     points: Array  # (R, 2) columns tokens, loss [nats/token]; non-finite ones left out
+    smooth: Array  # (R,) the same losses without the scatter of single batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +52,21 @@ def curves(
             "a training curve needs a point with a finite loss; got none", code="no_data"
         )
     found = tuple(
-        Curve(horizon=horizon, points=np.array(sorted(rows), float))
-        for horizon, rows in sorted(branches.items())
+        _curve(horizon, np.array(sorted(p), float)) for horizon, p in sorted(branches.items())
     )
     evaluated = np.array([(m["n_tokens"], m["loss"]) for m in measured], float).reshape(-1, 2)
     return Training(curves=found, evaluated=evaluated, n_left_out=n_left_out)
+
+
+def _curve(horizon: int, points: Array) -> Curve:
+    return Curve(horizon=horizon, points=points, smooth=smooth(points[:, 1]))
+
+
+def smooth(losses: Array) -> Array:
+    """Means over windows that widen with the place, (R,): as wide everywhere on a log axis, so the
+    steep beginning stays steep."""
+    half = np.arange(len(losses)) // SMOOTHED
+    return np.array([losses[max(0, i - h) : i + h + 1].mean() for i, h in enumerate(half)])
 
 
 def plot(training: Training, *, ax: Axes | None = None) -> Axes:
@@ -66,7 +78,9 @@ def plot(training: Training, *, ax: Axes | None = None) -> Axes:
         label = (
             "trunk" if curve.horizon == 0 else "cooldowns" if curve is _first(training) else None
         )
-        ax.plot(*curve.points.T, color="0.45" if curve.horizon == 0 else color, lw=1, label=label)
+        color = "0.35" if curve.horizon == 0 else color  # noqa: PLW2901
+        ax.plot(*curve.points.T, color=color, lw=0.8, alpha=0.3)
+        ax.plot(curve.points[:, 0], curve.smooth, color=color, lw=1.8, label=label)
     if len(training.evaluated):
         ax.plot(*training.evaluated.T, "o", color="#c2410c", ms=5, label="held-out evaluation")
     ax.set(xscale="log", xlabel="Tokens", ylabel="Loss (nats/token)")

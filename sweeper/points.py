@@ -96,12 +96,15 @@ def _kept(
         return points
     low, high = spec.tokens_per_param
     kept = [p for p in points if low <= p.n_tokens / model.n_params <= high]
-    notes.extend(
-        f"left out: N={model.n_params} with D={p.n_tokens:.4g} ({p.field}) has "
-        f"{p.n_tokens / model.n_params:.3g} tokens per parameter, outside [{low:g}, {high:g}]"
-        for p in points
-        if p not in kept
-    )
+    out = [p for p in points if p not in kept]
+    if out:
+        fields = ", ".join(p.field for p in out)
+        tokens = ", ".join(f"{p.n_tokens:.4g}" for p in out)
+        ratios = ", ".join(f"{p.n_tokens / model.n_params:.4g}" for p in out)
+        notes.append(
+            f"left out: N={model.n_params} with D={tokens} ({fields}), {ratios} tokens per "
+            f"parameter, outside [{low:g}, {high:g}]"
+        )
     return kept
 
 

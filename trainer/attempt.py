@@ -26,7 +26,7 @@ from trainer.train import Measured, Stepped, train
 from trainer.weights import save_model
 from trainer.world import World
 
-LOG_LINES = 256  # progress lines of a whole run, about
+LOG_LINES = 256  # of a whole run, about; each tells the mean loss of its steps
 POLL_STEPS = 8  # how often `should_stop` and the clock are asked
 
 
@@ -140,7 +140,7 @@ class Attempt:
         self.saved = time.monotonic()
 
     def _log(self, event: Stepped, session: Session) -> str:
-        """Journal a step; a reason when the run has diverged."""
+        """Journal the steps since the last line; a reason when the run has diverged."""
         loss, norm = event.loss.item(), event.norm.item()
         lost = self.streak.is_lost(int(session.guard.n_skipped))
         if not math.isfinite(loss) or not math.isfinite(norm):
@@ -150,7 +150,7 @@ class Attempt:
         record = {
             "step": event.step,
             "n_tokens": event.step * self.spec.batch_tokens,
-            "loss": loss,
+            "loss": session.guard.mean(event.step - self._logged_before(event)).item(),
             "lr": self.spec.optimizer.lr * event.level,
             "grad_norm": norm,
             "tok_s": self.pace.tok_s,
@@ -161,6 +161,10 @@ class Attempt:
         }
         self.journal.append(PROGRESS, record)
         return ""
+
+    def _logged_before(self, event: Stepped) -> int:
+        """The step of the line before, whether or not this attempt wrote it."""
+        return max(event.segment.first, (event.step - 1) // self.every * self.every)
 
     def _share(self) -> float:
         """Part of the whole job that is done, branches included, in [0, 1]."""

@@ -82,5 +82,10 @@ class Guard:
         self.n_skipped += skip.to(torch.int64)
         return skip.to(torch.float32)
 
+    def mean(self, n_steps: int) -> Tensor:
+        """Of the last losses that were numbers, 128 at most [nats/token]; of one run's guard."""
+        back = torch.arange(1, min(n_steps, GUARD_STEPS) + 1, device=self.recent.device)
+        return self.recent.gather(0, (self.cursor - back) % GUARD_STEPS).nanmean()
+
     def state(self) -> dict[str, Any]:
         return {"recent": self.recent, "cursor": self.cursor, "n_skipped": self.n_skipped}

@@ -36,7 +36,9 @@ class RunOut(BaseModel):
     n_tokens: int
     n_tokens_done: int
     flops: float = Field(description="Of the whole job, branches included")
-    last_loss: float | None = Field(description="Training loss so far, nats/token")
+    last_loss: float | None = Field(
+        description="Mean training loss of the newest steps, nats/token"
+    )
     tok_s: float | None
     n_failures: int
     n_preemptions: int

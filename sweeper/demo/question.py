@@ -24,6 +24,11 @@ class Question:
     max_bytes: int | None = None  # of the corpus; None: the default of `isoflop data prepare`
     recipe: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def n_asked(self) -> int:
+        """Points, before any is left out."""
+        return len(self.sizes) * len(self.budgets) * len(self.seeds)
+
     def sweep_spec(self) -> dict[str, Any]:
         """The body of POST /v1/sweeps."""
         return {

@@ -54,14 +54,15 @@ def corpus(manifest: Json, took_s: float) -> None:
     )
 
 
-def plan(price: Json) -> None:
+def plan(price: Json, *, n_asked: int) -> None:
+    """What the sweep costs; of `n_asked` points it leaves some out."""
     hours = price["figures"]["device_hours"]
     line(
         f"{price['n_runs']} runs give {price['n_points']} measurements: {price['flops']:.3g} FLOP, "
         f"{price['hours']:.2g} core-hours ({hours['low']:.2g} to {hours['high']:.2g}), "
         f"${price['usd']:.2g}, {price['energy_kwh']:.2g} kWh, {1e6 * price['tco2e']:.2g} g CO2e"
     )
-    left_out = sum(note.startswith("left out") for note in price["notes"])
+    left_out = n_asked - price["n_points"]
     if left_out:
         line(f"{left_out} points too far from any optimum (tokens per parameter) are left out")
 

@@ -59,7 +59,7 @@ def run_sweep(client: Client, question: Question, key: str) -> Json:
     """Steps 3 and 4: price, submit once, watch."""
     show.heading(3, "What the sweep would do and cost (dry run), then submit it")
     spec = question.sweep_spec()
-    show.plan(client.plan(spec))
+    show.plan(client.plan(spec), n_asked=question.n_asked)
     sweep = client.submit(spec, key=f"{key}-sweep")
     show.line(f"submitted as sweep {sweep['id']}: {client.url}/sweeps/{sweep['id']}")
     show.heading(4, "Train: one thread per run, one run per core")

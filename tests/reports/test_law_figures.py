@@ -107,6 +107,11 @@ def test_a_rollout_figure_has_a_line_per_tested_approach(analysis):
     assert len(rollout.plot(found).get_legend().get_texts()) == len(found.by_approach)
 
 
+def test_the_line_of_a_rollout_joins_the_means_of_equal_distances():
+    found = rollout.means(np.array([[2.0, -1.0], [2.0004, 3.0], [4.0, 5.0]]))
+    np.testing.assert_allclose(found, [[2.0002, 1.0], [4.0, 5.0]])
+
+
 def test_the_cloud_is_the_samples(fitted):
     found = cloud.curves(fitted, 1e21)
     np.testing.assert_array_equal(found.coefficients[:, 0], fitted.samples["alpha"])

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fitting.errors import RefusalError
-from reports.training import curves, plot
+from reports.training import curves, plot, smooth
 
 POINTS = [
     {"branch": 0, "n_tokens": 200, "loss": 2.0},
@@ -37,3 +39,24 @@ def test_the_axes_show_what_was_computed():
         "cooldowns",
         "held-out evaluation",
     ]
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=300))
+def test_smoothing_stays_within_what_it_smooths(losses):
+    found = smooth(np.array(losses))
+    assert len(found) == len(losses)
+    assert (found >= min(losses) - 1e-9).all()
+    assert (found <= max(losses) + 1e-9).all()
+
+
+def test_smoothing_takes_the_scatter_and_leaves_the_law():
+    step = np.arange(1, 401)
+    law = 1.5 + 2 * step**-0.5
+    noisy = law + np.random.default_rng(0).normal(0, 0.15, 400)
+    found = smooth(noisy)
+    np.testing.assert_allclose(smooth(law), law, rtol=0.01)
+    assert (found - law)[100:].std() < 0.15 / 4
+
+
+def test_the_first_points_are_themselves():
+    np.testing.assert_array_equal(smooth(np.array([4.0, 3.0, 2.5])), [4.0, 3.0, 2.5])

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_every_point_is_planned_merged_or_told(sizes, budgets):
         p = made(n_tokens=10**12, **asked)
     except InputError:
         return  # all of them were outside
-    told = sum("left out" in note for note in p.notes)
+    told = sum(note.count("budgets.") for note in p.notes if note.startswith("left out"))
     merged = any("same shape" in note or "whole steps" in note for note in p.notes)
     n_points = sum(len(run.spec.horizons) for run in p.runs)
     assert n_points + told == len(sizes) * len(budgets) or merged
@@ -117,7 +119,14 @@ def test_repeating_the_corpus_must_be_asked_for():
 
 def test_a_point_outside_the_range_is_left_out_only_when_asked_and_told():
     p = made(tokens_per_param=[10, 400])
-    assert any("left out: N=9968 with D=" in note and "(budgets.1)" in note for note in p.notes)
+    [note] = [note for note in p.notes if "N=9968" in note]
+    said = r"left out: N=9968 with D=\S+ \(budgets\.1\), [\d.]+ tokens per parameter, outside \[10, 400\]"
+    assert re.fullmatch(said, note)
+
+
+def test_points_of_one_size_are_left_out_in_one_sentence():
+    [note] = [note for note in made(tokens_per_param=[1, 20]).notes if "N=9968" in note]
+    assert "(budgets.0, budgets.1), " in note
 
 
 def test_changes_of_the_recipe_reach_the_run():

@@ -40,6 +40,22 @@ def test_a_job_measures_every_horizon_and_says_what_it_did(tmp_path, make_spec, 
     assert read_lines(tmp_path, "measurements.jsonl") == list(result.measurements)
 
 
+def test_a_line_of_progress_has_the_mean_of_its_steps(tmp_path, make_spec, corpus_dir, monkeypatch):
+    run_job(tmp_path / "each", make_spec(), corpus_dir)
+    monkeypatch.setattr("trainer.attempt.LOG_LINES", 6)
+    for _ in range(2):  # killed and resumed between two lines: the same lines
+        run_job(tmp_path / "few", make_spec(), corpus_dir, should_stop=_after(1))
+    run_job(tmp_path / "few", make_spec(), corpus_dir)
+    each, few = (_losses(tmp_path / name) for name in ("each", "few"))
+    ends = [i for i, line in enumerate(each) if line[:2] in [f[:2] for f in few]]
+    begins = [0, *(i + 1 for i in ends)]
+    means = [
+        statistics.fmean(x[2] for x in each[i : j + 1]) for i, j in zip(begins, ends, strict=False)
+    ]
+    assert len(each) > 2 * len(few) > 8
+    assert [f[2] for f in few] == pytest.approx(means, rel=1e-6)
+
+
 def test_the_energy_of_the_attempt_is_in_its_result(tmp_path, make_spec, corpus_dir, monkeypatch):
     reads = itertools.count()
     counter = {lambda: 10.0 * next(reads): float("inf")}

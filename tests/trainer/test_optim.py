@@ -54,3 +54,14 @@ def test_after_a_lasting_shift_a_few_steps_are_skipped_and_no_more(shift):
     for i in range(200):
         guard.judge(torch.tensor(3.0 + shift + 0.01 * (-1) ** i), torch.tensor(1.0))
     assert 1 <= guard.n_skipped <= 8
+
+
+@pytest.mark.parametrize("n_steps", [1, 5, GUARD_STEPS, 500])
+def test_the_mean_is_that_of_the_last_losses_that_were_numbers(n_steps):
+    losses = [3.0 + 0.01 * i for i in range(300)]
+    guard = Guard("cpu")
+    for loss in losses:
+        guard.judge(torch.tensor(loss), torch.tensor(1.0))
+        guard.judge(torch.tensor(float("nan")), torch.tensor(1.0))
+    last = losses[-min(n_steps, GUARD_STEPS) :]
+    assert guard.mean(n_steps).item() == pytest.approx(sum(last) / len(last))
