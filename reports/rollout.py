@@ -1,6 +1,6 @@
 """Errors of every approach on budgets that it had not seen; the line joins the means."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def plot(found: Errors, *, ax: Axes | None = None) -> Axes:
     for name, table in found.by_approach.items():
         trusted = name == found.trusted
         label = f"{TITLES[name]}{' (trusted)' if trusted else ''}"
-        look = {"color": style.APPROACH[name], "marker": "o", "mec": "white"}
+        look: dict[str, Any] = {"color": style.APPROACH[name], "marker": "o", "mec": "white"}
         lw, ms = (2, 7) if trusted else (1, 5)
         ax.plot(*table.T, ls="", ms=ms, **look)
         ax.plot(*means(table).T, lw=lw, **look | {"marker": ""})
