@@ -7,11 +7,11 @@ is the transaction.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from store.errors import NotFoundError
-from store.models import Attempt, Run, Sweep, SweepRun
+from store.models import Attempt, Measurement, Run, Sweep, SweepRun
 from store.states import ATTEMPT_LIVE, RunState
 from store.upsert import insert_missing
 
@@ -54,6 +54,16 @@ def list_runs(
     if state is not None:
         query = query.where(Run.state == state)
     return session.scalars(query).all()
+
+
+def measured_runs(session: Session, sweep_id: int) -> Sequence[Run]:
+    """A sweep's runs with a point or more, those that diverged later too."""
+    return session.scalars(
+        select(Run)
+        .join(SweepRun)
+        .where(SweepRun.sweep_id == sweep_id, exists().where(Measurement.run_id == Run.id))
+        .order_by(Run.id)
+    ).all()
 
 
 def largest_finished(session: Session, sweep_id: int) -> Run | None:

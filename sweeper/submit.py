@@ -13,6 +13,7 @@ from store.states import RunKind, RunState, SweepState
 from store.sweeps import link
 from sweeper.attempts import requeue
 from sweeper.code import code_hash
+from sweeper.extend import earlier_runs
 from sweeper.plan import Plan, plan
 from sweeper.settling import is_launched, settle
 from sweeper.spec import SweepSpec
@@ -31,13 +32,17 @@ def submit(session: Session, spec: SweepSpec, made: Plan) -> Sweep:
     """Store a sweep and its runs; a run that is there already is shared, not repeated.
 
     A shared run that failed or was cancelled is queued again.
+
+    Raises:
+        InputError: what it extends cannot be extended, see `sweeper.extend`.
     """
+    earlier, said = earlier_runs(session, spec, made)
     sweep = Sweep(
         name=spec.name,
         spec=spec.model_dump(mode="json"),
         state=SweepState.QUEUED,
         price=made.price(),
-        notes=list(made.notes),
+        notes=[*made.notes, *said],
         limit_flops=spec.limits.flops,
         limit_usd=spec.limits.usd,
         limit_hours=spec.limits.hours,
@@ -52,7 +57,7 @@ def submit(session: Session, spec: SweepSpec, made: Plan) -> Sweep:
         device=spec.device,
         stack=spec.stack,
     )
-    link(session, sweep, *runs)
+    link(session, sweep, *runs, *earlier)
     events.append(session, "sweep.state", sweep_id=sweep.id, state=sweep.state.value)
     settle(session, sweep)  # all its runs may be done
     return sweep

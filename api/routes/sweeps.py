@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, WrapValidator
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api.deps import Cursor, EngineDep, Id, Limit, Page, Reading, SettingsDep, Writing, key_of, page
@@ -13,10 +14,12 @@ from api.idempotency import KeyHeader, answered, once
 from api.problems import documented
 from api.routes.runs import RunOut
 from store import runs, sweeps
-from store.engine import writing
+from store.engine import reading, writing
 from store.models import Sweep
 from store.states import RunState, SweepState
 from sweeper import verbs
+from sweeper.extend import earlier_runs
+from sweeper.plan import Plan
 from sweeper.spec import SweepSpec, parse
 from sweeper.submit import plan_for, submit
 
@@ -103,7 +106,7 @@ def create_sweep(
     plan = plan_for(settings, spec)
     if dry_run:
         response.status_code = 200
-        return PlanOut.model_validate(plan.to_dict())
+        return _dry(engine, spec, plan)
     with writing(engine) as session:
         answer = once(
             session,
@@ -114,6 +117,13 @@ def create_sweep(
             work=lambda: show(session, submit(session, spec, plan)),
         )
     return SweepOut.model_validate(answer)
+
+
+def _dry(engine: Engine, spec: SweepSpec, plan: Plan) -> PlanOut:
+    with reading(engine) as session:
+        _, said = earlier_runs(session, spec, plan)
+    made = plan.to_dict()
+    return PlanOut.model_validate(made | {"notes": made["notes"] + said})
 
 
 @router.get("")

@@ -181,3 +181,28 @@ def test_measured_energy_stands_beside_what_was_estimated(client, engine, answer
         "rapl: 1 CPU package",
     )
     assert detail["attempts"][0]["energy_kwh"] == 2e-4
+
+
+def test_more_points_for_a_law_are_fitted_with_the_earlier_ones(
+    client, spec, answered, answer_runs
+):
+    more = spec | {"name": "more", "budgets": [1e13], "extends": answered.sweep_id}
+    plan = client.post("/v1/sweeps?dry_run=true", json=more).json()
+    assert plan["n_runs"] == 5
+    assert plan["notes"] == ["extends sweep 1: the points of its 5 runs count too"]
+    made = client.post("/v1/sweeps", json=more).json()
+    assert (made["notes"], made["progress"]["n_runs"]) == (plan["notes"], 10)
+    answer_runs()
+    fit = client.post("/v1/fits", json={"sweep_id": made["id"], "n_bootstrap": 50}).json()
+    assert fit["n_measurements"] == 25
+    asked = {"fit_id": fit["id"], "budget": "1e14FLOP"}
+    assert client.post("/v1/recommendations", json=asked).json()["verdict"] == "extrapolated"
+
+
+@pytest.mark.parametrize("dry", ["", "?dry_run=true"])
+def test_what_cannot_be_extended_leaves_no_row(client, spec, assert_problem, dry):
+    answer = client.post(f"/v1/sweeps{dry}", json=spec | {"extends": 7})
+    assert_problem(answer, 422, type="/problems/bad-input")
+    assert answer.json()["errors"][0]["pointer"] == "#/extends"
+    assert "there is no sweep 7" in answer.json()["detail"]
+    assert client.get("/v1/sweeps").json()["items"] == []
