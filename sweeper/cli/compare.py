@@ -1,10 +1,12 @@
-"""`isoflop compare a.csv b.csv` and `isoflop design`: two recipes; which runs to do next."""
+"""`isoflop compare a.csv b.csv` and `isoflop design`: two recipes; which runs to do next, and a
+sweep of them that extends the one before."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fitting.errors import InputError, RefusalError
 from sweeper.cli.common import OUT, print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
@@ -68,18 +70,54 @@ def design(
         float | None, typer.Option(help="Sweep and final run together [FLOP].")
     ] = None,
     scatter: Annotated[float | None, typer.Option(help="Of ln L between equal runs.")] = None,
+    sweep: Annotated[int | None, typer.Option(min=1, help="Instead of a CSV: a sweep of the service.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="With --sweep: write the next runs as a sweep that extends it (YAML).")] = None,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """What the runs so far tell about a target, the cheapest next runs, and the best split."""
+    if (csv and sweep) or (out and not sweep):
+        raise InputError("design wants a CSV file or --sweep, and --out goes with --sweep", field="sweep")  # fmt: skip
+    asked = {"target": target, "total": total, "scatter": scatter}
+    found = _design_sweep(sweep, asked, out) if sweep else _design_csv(csv, asked)
+    print_json(found) if as_json else _show_design(found)
+
+
+def _design_csv(csv: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
     from fitting.advice import advise
     from sweeper.cli.laws import load
 
-    m = load(csv, keep_outliers=False) if csv else None
-    found = advise(m, target=target, total=total, scatter=scatter)
-    if as_json:
-        print_json(found)
-        return
-    _show_design(found)
+    return advise(load(csv, keep_outliers=False) if csv else None, **asked)
+
+
+def _design_sweep(sweep: int, asked: dict[str, Any], out: Path | None) -> dict[str, Any]:
+    import yaml
+
+    from sweeper.client import Client
+
+    with Client() as client:
+        given = {name: value for name, value in asked.items() if value is not None}
+        found, before = client.design(sweep_id=sweep, **given), client.sweep(sweep)
+    if out is not None:
+        if not found["next_runs"]:
+            raise RefusalError("the design names no next run, so there is no sweep to write", code="no_next_runs")  # fmt: skip
+        out.write_text(yaml.safe_dump(next_sweep(found["next_runs"], before), sort_keys=False))
+    return found
+
+
+def next_sweep(runs: list[dict[str, float]], before: dict[str, Any]) -> dict[str, Any]:
+    """A sweep of these runs by the rule of the sweep before, extending it. Two equal runs are one."""
+    tokens: dict[int, list[int]] = {}
+    for run in runs:
+        n, d = round(run["n_params"]), round(run["n_tokens"])
+        if d not in tokens.setdefault(n, []):
+            tokens[n].append(d)
+    spec = before["spec"]
+    same = {name: spec[name] for name in ("data", "family", "context", "precision", "device")}
+    optional = {name: spec[name] for name in ("recipe", "priced_as") if spec[name]}
+    if "recipe" in optional:
+        optional["recipe"] = {k: v for k, v in spec["recipe"].items() if v is not None}
+    grid = [{"size": n, "tokens": sorted(d)} for n, d in sorted(tokens.items())]
+    return {"name": f"{before['name']}-more"[:200], "extends": before["id"]} | same | optional | {"grid": grid}  # fmt: skip
 
 
 def _show_design(found: dict[str, Any]) -> None:

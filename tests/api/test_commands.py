@@ -61,6 +61,29 @@ def test_launch_on_the_command_line(url, isoflop, answered, client):
     assert first["state"] == "queued"
 
 
+def test_the_design_of_a_sweep_is_a_sweep_that_extends_it(
+    url, isoflop, answered, answer_runs, tmp_path
+):
+    file = tmp_path / "next.yaml"
+    ask = ("design", "--sweep", answered.sweep_id, "--target", 1e15, "-o", file)
+    assert "cheapest runs that halve the interval" in isoflop(*ask)
+    wanted = json.loads(isoflop(*ask, "--json"))["next_runs"]
+    more = yaml.safe_load(file.read_text())
+    assert (more["name"], more["extends"], more["context"]) == ("tiny-more", 1, 128)
+    asked = {(e["size"], n) for e in more["grid"] for n in e["tokens"]}
+    assert asked == {(round(r["n_params"]), round(r["n_tokens"])) for r in wanted}
+    assert "extends sweep 1" in isoflop("plan", file)
+    isoflop("sweep", "submit", file)
+    answer_runs()
+    with Client() as client:
+        assert client.fit(sweep_id=2, n_bootstrap=50)["n_measurements"] == 20 + len(asked)
+
+
+def test_a_design_is_written_for_a_sweep_only(isoflop, tmp_path):
+    with pytest.raises(InputError, match="--out goes with --sweep"):
+        isoflop("design", "--target", 1e15, "-o", tmp_path / "next.yaml")
+
+
 def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
     monkeypatch.delenv("ISOFLOP_URL", raising=False)
     monkeypatch.setenv("ISOFLOP_HOME", str(settings.home))
