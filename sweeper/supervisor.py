@@ -80,6 +80,9 @@ class Child:
             self.process.wait()
 
 
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # addresses to listen on, not to be reached by
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Up:
     """What to bring up."""
@@ -136,7 +139,7 @@ def _supervise(settings: Settings, how: Up, listener: socket.socket, told: threa
 
 def _reached_as(host: str) -> str:
     """Of this machine's commands. One listens on 0.0.0.0; the guard serves no host of that name."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104
+    return "127.0.0.1" if host in EVERYWHERE else host
 
 
 def _children(how: Up, listener: socket.socket) -> list[Child]:
@@ -146,7 +149,7 @@ def _children(how: Up, listener: socket.socket) -> list[Child]:
     if how.n_cpus is not None:
         work += ["--cpus", str(how.n_cpus)]
     return [
-        Child(name="api", command=[*program, "serve", "--fd", str(fd)], pass_fds=(fd,)),
+        Child(name="api", command=[*program, "serve", "--fd", str(fd), "--host", how.host], pass_fds=(fd,)),
         Child(name="dispatcher", command=work),
     ]
 

@@ -71,10 +71,13 @@ def serve(
     from store.migrate import check
     from store.settings import load_settings
     from sweeper.orphan import end_with_parent
+    from sweeper.supervisor import EVERYWHERE
 
     settings = load_settings(home)
     _on_database(settings, check)
     os.environ["ISOFLOP_HOME"] = str(settings.home)
+    if host not in EVERYWHERE:  # who listens on an address is reached by it
+        os.environ["ISOFLOP_HOSTS"] = f"{os.environ.get('ISOFLOP_HOSTS', '')},{host}"
     config = uvicorn.Config(
         "api.main:create_app_from_settings",
         factory=True,

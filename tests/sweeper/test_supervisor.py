@@ -33,11 +33,11 @@ def service(home):
     return files.read_json(home / "service.json") or {}
 
 
-def started(home):
+def started(home, *options):
     """`isoflop up` in a process of its own, once it has said where it is."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sweeper.cli", "up", "--port", "0", "--executor", "process",
-         "--home", str(home)],
+         "--home", str(home), *options],
         stdout=subprocess.DEVNULL,
         env=os.environ | {"ISOFLOP_DATABASE_URL": ""},
     )  # fmt: skip
@@ -60,6 +60,20 @@ def test_the_service_file_names_a_host_that_is_served(tmp_path, monkeypatch, hos
             Settings(home=tmp_path), Up(host=host, executor="process"), listener, told
         )
     assert written[0]["url"] == f"http://{reached}:{port}"
+
+
+@pytest.mark.slow
+def test_who_listens_on_an_address_is_reached_by_it(home):
+    """Another one than localhost, which is served in any case."""
+    process = started(home, "--host", "127.0.0.2")
+    try:
+        url = service(home)["url"]
+        assert url.startswith("http://127.0.0.2:")
+        with Client(url) as client:
+            assert list(client.sweeps()) == []
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 @pytest.mark.slow
