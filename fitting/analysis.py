@@ -34,7 +34,7 @@ from fitting.measurements import Measurements
 from fitting.recommend import check_question, flat_band, regrets
 from fitting.recommendation import Z90, Estimate, Recommendation, beyond, judge, widened
 from fitting.rollout import Rollout, error_beyond
-from fitting.trust import cross_check, explain, roll_all, summary, untested, weigh
+from fitting.trust import cross_check, explain, roll_all, stray, summary, untested, weigh
 
 # The others cross-check: approach 2 is biased by the skew of its curves, approach 1 by its grid.
 AVERAGED: tuple[Name, ...] = ("frontier", "chinchilla")
@@ -229,19 +229,20 @@ def analyse(m: Measurements, *, n_bootstrap: int = 1000, seed: int = 0) -> Analy
     fresh = without_repetition(m)
     check_signal(fresh)
     approaches, refused = read_each(fresh, n_bootstrap=n_bootstrap, seed=seed)
+    far = stray(fresh, approaches)
     rollouts = roll_all(fresh, approaches)
     usable = [k for k in AVERAGED if k in approaches] or [k for k in FALLBACK if k in approaches]
     if "parabola" not in approaches:  # Akima's curve has minima in noise, too
         usable = [k for k in usable if k != "akima"]
     if not usable:
-        reasons = tuple(f"{TITLES[k]}: {v}" for k, v in refused.items())
+        reasons = (*(n.message for n in far), *(f"{TITLES[k]}: {v}" for k, v in refused.items()))
         raise RefusalError("no approach can read these measurements", code="unreadable", reasons=reasons)  # fmt: skip
     weights = weigh(fresh, usable, approaches, rollouts)
     trusted = max(weights, key=lambda k: weights[k])
     return Analysis(
         measurements=m, approaches=approaches, refused=refused, rollouts=rollouts,
         weights=weights, trusted=trusted, why=explain(trusted, weights, rollouts),
-        warnings=(*untested(weights, approaches, rollouts), *cross_check(m, approaches, refused),
-                  *repetition_notes(m, fresh)),
+        warnings=(*far, *untested(weights, approaches, rollouts),
+                  *cross_check(m, approaches, refused), *repetition_notes(m, fresh)),
         n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip

@@ -189,11 +189,23 @@ def _parabola_residuals(m: Measurements) -> tuple[Array, float, NDArray[np.intp]
     for k, b in enumerate(used):
         X = _vandermonde(m, b)
         jacobian[3 * k : 3 * k + 3, b.rows] = X.T
-        fitted[b.rows] = np.log(X @ np.linalg.lstsq(X, m.loss[b.rows], rcond=None)[0])
+        fitted[b.rows] = _log_parabola(X, m.loss[b.rows], b.flops)
     rows = np.concatenate([b.rows for b in used])
     dof = max(len(rows) - 3 * len(used), 1)
     sd = float(np.sqrt(np.sum((np.log(m.loss[rows]) - fitted[rows]) ** 2) / dof))
     return fitted, max(sd, 1e-9), rows, jacobian[:, rows]
+
+
+def _log_parabola(X: Array, loss: Array, flops: float) -> Array:
+    """ln of the parabola at the measured sizes. Raises RefusalError where it is not positive."""
+    found: Array = X @ np.linalg.lstsq(X, loss, rcond=None)[0]
+    if (found <= 0).any():
+        raise RefusalError(
+            f"the losses at {flops:.3g} FLOP, {loss.min():.4g} to {loss.max():.4g}, lie on no "
+            "parabola: theirs is not positive where one was measured (is one of them wrong?)",
+            code="no_parabola",
+        )
+    return np.log(found)
 
 
 def _vandermonde(m: Measurements, b: Budget) -> Array:

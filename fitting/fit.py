@@ -17,6 +17,7 @@ from fitting.measurements import Measurements
 from fitting.objectives import Objective, noise_delta, robust_sd
 from fitting.optimise import minimise
 from fitting.search import Search, diagnostics, solve
+from fitting.stray import stray_notes
 from fitting.warnings import fit_notes
 
 __all__ = ["Fit", "fit"]
@@ -72,7 +73,7 @@ def fit(
     check(m, len(chosen.names) - len(fixed or {}), allow_undecayed=allow_undecayed)
     goal = _objective(m, chosen, objective, delta)
     setting = solve(m, chosen, goal, weights=weights, fixed=fixed)
-    _refuse_bounds(chosen, setting)
+    _refuse_bounds(chosen, setting, m)
     f = chosen.log_loss(setting.theta[None], setting.problem.x)[0][0]
     if n_bootstrap:
         drawn = bootstrap.resample(
@@ -99,13 +100,15 @@ def _objective(m: Measurements, law: Law, name: str, delta: float | str | None) 
     return Objective(name=name) if delta is None else Objective(name=name, delta=float(delta))
 
 
-def _refuse_bounds(law: Law, s: Search) -> None:
+def _refuse_bounds(law: Law, s: Search, m: Measurements) -> None:
     if bad := [n for n in diagnostics(s)["bounds_hit"] if n in law.essential]:
-        raise RefusalError(
+        text = (
             f"the best {law.name} fit has {' and '.join(bad)} on the limit of what is searched: "
-            f"these measurements do not determine it (widen the range of N and of D)",
-            code="coefficient_on_bound",
+            "these measurements do not determine it"
         )
+        stray = [note.message for note in stray_notes(m, np.zeros(len(m)))]
+        why = "; ".join([text, *stray]) if stray else f"{text} (widen the range of N and of D)"
+        raise RefusalError(why, code="coefficient_on_bound")
 
 
 def _clusters(m: Measurements, *, cluster: bool | None) -> NDArray[np.str_] | None:

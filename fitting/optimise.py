@@ -179,7 +179,9 @@ def _solution(bounds: Array, theta: Array, here: _Local, n_steps: int, exact: fl
     """`exact`: value of a fit without scatter, whose gradient is that of rounding errors."""
     free = _free(bounds, theta, here.g)
     g = np.where(free, here.g, 0)
-    ridge = _masked(here.M, free) + 1e-12 * np.eye(g.shape[1])
+    M = _masked(here.M, free)
+    size = np.einsum("bpp->b", M)  # beside one wild loss the others are rounding errors
+    ridge = M + (1e-12 + 1e-14 * size)[:, None, None] * np.eye(g.shape[1])
     decrement = np.einsum("bp,bp->b", g, np.linalg.solve(ridge, g[:, :, None])[:, :, 0])
     relative = np.sqrt(np.maximum(decrement, 0) / (here.value + exact))
     low, high = bounds

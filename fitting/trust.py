@@ -8,9 +8,11 @@ import numpy as np
 from fitting.approaches import TITLES, Approach, Name, predictor
 from fitting.bootstrap import interval
 from fitting.errors import Note, RefusalError
+from fitting.fit import fit
 from fitting.measurements import Measurements
 from fitting.recommendation import Z90
 from fitting.rollout import UNTESTED, Rollout, rollout
+from fitting.stray import stray_notes
 
 NOISE = 2e-3  # of ln L: rollout errors below the scatter of single runs tell nothing
 NEGLIGIBLE = 0.05  # of the largest weight
@@ -100,6 +102,17 @@ def cross_check(
     if m.n_excluded:
         notes.append(Note("rows_excluded", f"{m.n_excluded} rows flagged excluded_outlier were left out"))  # fmt: skip
     return tuple(notes)
+
+
+def stray(m: Measurements, approaches: Mapping[Name, Approach]) -> tuple[Note, ...]:
+    """Measurements far from the additive law, which one bad run does not move, whether or not its
+    resamples have optima; far from the others, where it cannot be fitted."""
+    known = approaches["chinchilla"].fit if "chinchilla" in approaches else None
+    try:
+        law = known or fit(m, law="chinchilla", delta="mad")
+    except RefusalError:
+        return stray_notes(m, np.zeros(len(m)))
+    return stray_notes(m, np.log(m.loss / law.predict(m.n_params, m.n_tokens, m.unique_tokens)))
 
 
 def _disagreement(approaches: Mapping[Name, Approach]) -> list[Note]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fitting.errors import Note
 from fitting.measurements import Array, Measurements
 from fitting.objectives import noise_delta
+from fitting.stray import stray_notes
 
 if TYPE_CHECKING:
     from fitting.fitted import Fit
@@ -24,7 +25,12 @@ def fit_notes(
     fit: "Fit", m: Measurements, residuals: Array, clusters: NDArray[np.str_] | None = None
 ) -> tuple[Note, ...]:
     """Everything that limits how far a fit can be trusted; `clusters` as in `fitting.covariance`."""
-    found = [*_data_notes(m), *_run_notes(clusters), *_search_notes(fit)]
+    found = [
+        *stray_notes(m, residuals),
+        *_data_notes(m),
+        *_run_notes(clusters),
+        *_search_notes(fit),
+    ]
     wanted = noise_delta(residuals)
     if fit.objective == "huber" and not wanted / 30 < fit.delta < wanted * 30:
         found.append(Note("delta_far_from_noise", (

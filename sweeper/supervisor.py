@@ -149,7 +149,11 @@ def _children(how: Up, listener: socket.socket) -> list[Child]:
     if how.n_cpus is not None:
         work += ["--cpus", str(how.n_cpus)]
     return [
-        Child(name="api", command=[*program, "serve", "--fd", str(fd), "--host", how.host], pass_fds=(fd,)),
+        Child(
+            name="api",
+            command=[*program, "serve", "--fd", str(fd), "--host", how.host],
+            pass_fds=(fd,),
+        ),
         Child(name="dispatcher", command=work),
     ]
 
