@@ -133,7 +133,8 @@ def refit(s: Search, drawn: bootstrap.Resamples) -> Samples:
     if ok.sum() < max(2, n // 2):
         raise RefusalError(
             f"{n - int(ok.sum())} of {n} resamples have no optimum: the measurements do not "
-            f"determine the {law.name} law",
+            f"determine the {law.name} law (add runs at other sizes and budgets"
+            + (")" if law.name == "frontier" else "; law 'frontier' asks less of them)"),
             code="bootstrap_failed",
         )
     return Samples(theta=found.theta[ok], origin=drawn.scheme, n=n, n_failed=int((~ok).sum()))

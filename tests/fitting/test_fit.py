@@ -232,3 +232,14 @@ def test_rows_that_say_the_same_are_counted():
     ]
     assert "4 rows say the same as another" in note.message
     assert "duplicate_rows" not in {n.code for n in fit(m).warnings}
+
+
+def test_a_law_that_resamples_do_not_determine_names_one_that_asks_less():
+    m = simulated.isoflops(noise=0.05, seed=2, budgets=np.array([1e18, 2e18, 4e18]), n_sizes=4)
+    message = (
+        r"\d+ of 100 resamples have no optimum: the measurements do not determine the chinchilla law "
+        r"\(add runs at other sizes and budgets; law 'frontier' asks less of them\)"
+    )
+    with pytest.raises(RefusalError, match=message):
+        fit(m, delta="mad", n_bootstrap=100)
+    assert fit(m, law="frontier", delta="mad", n_bootstrap=100).law == "frontier"
