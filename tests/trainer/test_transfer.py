@@ -1,39 +1,23 @@
 """CompleteP: activations move as much in wide and deep models as in small ones."""
 
+import json
 import math
 
 import pytest
-import torch
 
 from fitting.costs.architecture import Architecture
 from trainer.config import OptimizerSpec
-from trainer.models.lm import build
-from trainer.optim import make_optimizer
+from trainer.coordinates import main, moved
 from trainer.transfer import transfer
 
 
 def _moved(d_model: int, n_layer: int, kind: str) -> tuple[float, float]:
-    """RMS change of the last residual stream and of the logits over five steps."""
     arch = Architecture(
         n_layer=n_layer, d_model=d_model, n_head=d_model // 16, vocab_size=64, context=16
     )
     spec = OptimizerSpec(lr=0.01, transfer=kind, base_width=32, base_depth=2)  # type: ignore[arg-type]
-    model = build(arch, spec, seed=0)
-    optimizer = make_optimizer(model, spec)
-    x = torch.randint(0, 64, (8, 17), generator=torch.Generator().manual_seed(0))
-    before = _outputs(model, x)
-    for _ in range(5):
-        model.losses(x)[0].backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    after = _outputs(model, x)
-    return tuple((a - b).square().mean().sqrt().item() for a, b in zip(after, before, strict=True))
-
-
-@torch.no_grad()
-def _outputs(model, x):
-    features, _ = model.body(model.embed(x[:, :-1]))
-    return features, model(x[:, :-1])
+    found = moved(arch, spec)
+    return found["features"], found["logits"]
 
 
 @pytest.mark.parametrize(("d_model", "n_layer"), [(128, 2), (256, 2), (32, 8), (128, 8)])
@@ -62,3 +46,24 @@ def test_at_the_base_shape_nothing_changes():
     arch = Architecture(n_layer=4, d_model=64, vocab_size=64, context=16)
     plain = transfer(arch, OptimizerSpec(lr=1.0, transfer="none"))
     assert transfer(arch, OptimizerSpec(lr=1.0, base_width=64, base_depth=4)) == plain
+
+
+def test_the_coordinate_check_is_a_table_of_widths_and_depths(capsys):
+    sizes = ("--widths", "32,64", "--depths", "2,4")
+    assert main([*sizes, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(r["n_layer"], r["d_model"]) for r in rows] == [(2, 32), (2, 64), (4, 32), (4, 64)]
+    assert rows[0]["logits"] == pytest.approx(_moved(32, 2, "completep")[1])
+    main(sizes)
+    assert capsys.readouterr().out.startswith("  2 layers, width   32: features ")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [(("--widths", "33"), "widths must be multiples of 16; got 33"),
+     (("--widths", "0"), "widths must be multiples of 16; got 0"),
+     (("--depths", "0"), "base_depth must be positive; got 0")],
+)  # fmt: skip
+def test_a_shape_that_cannot_be_is_named(capsys, option, message):
+    assert main(option) == 2
+    assert message in capsys.readouterr().err
