@@ -26,18 +26,27 @@ def compare(
     flops: Annotated[float | None, typer.Option(help="Where; default: the most both have.")] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples of each.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Draw both: file.svg, .png or .pdf")] = None,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Two recipes at equal compute: slopes, offsets, crossing, and the compute one saves."""
     from fitting.compare import compare as run
     from sweeper.cli.laws import load
+    from sweeper.cli.plotting import check_form, save
 
+    if output is not None:
+        check_form(output)
     one, two = (load(path, keep_outliers=False) for path in (a, b))
-    found = run(one, two, law=law, flops=flops, n_bootstrap=bootstrap, seed=seed).to_dict()
+    found = run(one, two, law=law, flops=flops, n_bootstrap=bootstrap, seed=seed)
+    if output is not None:
+        from reports import comparison
+
+        drawn = comparison.curves(found, one, two, (a.stem, b.stem))
+        save(comparison.plot(drawn, unit=one.loss_unit), output)
     if as_json:
-        print_json(found)
+        print_json(found.to_dict())
         return
-    _show(found, a.stem, b.stem)
+    _show(found.to_dict(), a.stem, b.stem)
 
 
 def _show(found: dict[str, Any], a: str, b: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from fitting.costs.question import Law
@@ -61,12 +62,26 @@ def _check(kind: str, csv: Path | None, output: Path) -> None:
 
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}", field="kind")
-    if output.suffix not in FORMS:
-        raise InputError(f"output must end in .svg, .png or .pdf; got {output.name!r}", field="output")  # fmt: skip
+    check_form(output)
     if csv is None and kind not in OF_TABLES:
         raise InputError(f"the figure {kind!r} needs a CSV file; got none", field="csv")
     if csv is not None and kind == "learning-rates":
         raise InputError("learning-rates draws published models: leave the CSV out", field="csv")
+
+
+def check_form(output: Path) -> None:
+    """Raises InputError: a file of no form that can be drawn."""
+    from fitting.errors import InputError
+
+    if output.suffix not in FORMS:
+        raise InputError(f"output must end in .svg, .png or .pdf; got {output.name!r}", field="output")  # fmt: skip
+
+
+def save(ax: "Axes", output: Path) -> None:
+    """The figure that these axes belong to."""
+    from reports.render import figure_of
+
+    figure_of(ax).savefig(output, dpi=DPI)
 
 
 def draw_tables(

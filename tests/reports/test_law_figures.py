@@ -5,12 +5,14 @@ import pytest
 
 from fitting.analysis import analyse
 from fitting.calibration import calibration
+from fitting.compare import compare
 from fitting.fit import fit
 from fitting.isoflop import isoflop as find_minima
 from fitting.profile import profile as find_profile
 from reports import (
     allocation,
     cloud,
+    comparison,
     contours,
     frontier,
     isoflop,
@@ -139,3 +141,18 @@ def test_powers_read_well(value, text):
 
 def test_counts_read_well():
     assert [style.compact(v) for v in (950, 2e4, 7e10, 1.4e12)] == ["950", "20k", "70B", "1.4T"]
+
+
+def test_two_recipes_are_drawn_with_their_bands_and_their_crossing():
+    steeper = {**simulated.TRUTH, "E": 1.5, "A": 2 * simulated.TRUTH["A"]}
+    other = simulated.isoflops(noise=1e-3, coefficients=steeper)
+    c = compare(M, other, n_bootstrap=40)
+    found = comparison.curves(c, M, other, ("one", "two"))
+    assert found.grid.max() <= 10 * M.flops.max()
+    for recipe, m in zip(found.recipes, (M, other), strict=True):
+        assert len(recipe.runs) == len(m)
+        assert ((recipe.low <= recipe.loss) & (recipe.loss <= recipe.high)).all()
+    ax = comparison.plot(found)
+    assert found.grid[0] < found.crossing < found.grid[-1]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["one", "two", "they cross"]
+    assert "nats/token" in ax.get_ylabel()

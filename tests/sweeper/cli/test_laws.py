@@ -168,6 +168,10 @@ def test_compare_and_design_answer(isoflop, runs, tmp_path):
     code, out, _ = isoflop("compare", runs, two, "--bootstrap", 30)
     assert (code, "b is better" in out) == (0, True)
     assert json.loads(isoflop("compare", runs, two, "--bootstrap", 30, "--json")[1])["loss_ratio"]["high"] < 1  # fmt: skip
+    code, _, err = isoflop("compare", runs, two, "-o", "both.doc")
+    assert (code, "output must end in .svg, .png or .pdf; got 'both.doc'" in err) == (2, True)
+    isoflop("compare", runs, two, "--bootstrap", 30, "-o", tmp_path / "both.svg")
+    assert "<svg" in (tmp_path / "both.svg").read_text()
     code, out, _ = isoflop("design", runs, "--target", 3e20, "--total", 1e21)
     assert (code, "halve the interval" in out, "on the sweep" in out) == (0, True, True)
     assert json.loads(isoflop("design", "--target", 1e22, "--total", 1e22, "--json")[1])["split"]
