@@ -22,9 +22,9 @@ WAYS = ("branch", "wsd-s", "separate", "branch, masked")
 
 
 def spec_for(size: float, tokens: list[float], seed: int, manifest: Manifest) -> RunSpec:
-    """By the recipe of the last horizon; one batch for all, so that only the scheme differs."""
+    """By the recipe of the first horizon; one batch for all, so that only the scheme differs."""
     model = architecture_for(size, vocab_size=manifest.vocab_size, context=128)
-    optimizer, schedule, batch_tokens = recipe(model, round(tokens[-1]))
+    optimizer, schedule, batch_tokens = recipe(model, round(tokens[0]))
     return RunSpec(
         model=model,
         data=DataSpec(fingerprint=manifest.fingerprint),

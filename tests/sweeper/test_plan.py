@@ -10,6 +10,7 @@ from fitting.errors import InputError
 from sweeper.plan import plan
 from sweeper.spec import parse
 from tests.sweeper.conftest import manifest
+from trainer.recipe import batch_tokens_for
 
 GOOD = {"name": "a", "sizes": [1e4, 4e4], "budgets": [1e11, 3e11]}
 
@@ -127,6 +128,15 @@ def test_a_point_outside_the_range_is_left_out_only_when_asked_and_told():
 def test_points_of_one_size_are_left_out_in_one_sentence():
     [note] = [note for note in made(tokens_per_param=[1, 20]).notes if "N=9968" in note]
     assert "(budgets.0, budgets.1), " in note
+
+
+def test_a_trunk_has_the_batch_of_its_shortest_horizon():
+    for share in (True, False):
+        p = made(budgets=[1e11, 3e12], n_tokens=10**9, share_trunks=share)
+        for run in p.runs:
+            spec, first = run.spec, run.spec.horizons[0]
+            assert spec.batch_tokens == batch_tokens_for(first, spec.model.context)
+    assert p.runs[0].spec.batch_tokens < p.runs[1].spec.batch_tokens  # not shared: each its own
 
 
 def test_changes_of_the_recipe_reach_the_run():
