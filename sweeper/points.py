@@ -121,8 +121,8 @@ def run_spec(
     """The trainer's recipe for this model, with what the sweep changes in it.
 
     One trunk has one batch, that of its shortest horizon: a batch too large for a short horizon
-    costs its point up to 5 % of the loss, one too small for a long one nothing that could be
-    measured (`reports/LOG.md`).
+    costs its point up to 5 % of the loss, one too small for a long one 1 % at most (measured, see
+    `reports/LOG.md`).
 
     Raises:
         InputError: a horizon of fewer than ten steps, or a value the trainer cannot mean.
