@@ -88,7 +88,14 @@ def design(
         raise InputError("design wants a CSV file or --sweep, and --out goes with --sweep", field="sweep")  # fmt: skip
     asked = {"target": target, "total": total, "scatter": scatter}
     found = _design_sweep(sweep, asked, out) if sweep else _design_csv(csv, asked)
-    print_json(found) if as_json else _show_design(found)
+    if as_json:
+        print_json(found)
+        return
+    _show_design(found)
+    if out:
+        n, n_written = len(found["next_runs"]), len(set(_points(found["next_runs"])))
+        same = f" ({n - n_written} equal to another: one seed gives one point)" * (n > n_written)
+        OUT.print(f"{out}: a sweep of {n_written} points{same} that extends sweep {sweep}", markup=False, highlight=False, soft_wrap=True)  # fmt: skip
 
 
 def _design_csv(csv: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
@@ -113,20 +120,24 @@ def _design_sweep(sweep: int, asked: dict[str, Any], out: Path | None) -> dict[s
     return found
 
 
+def _points(runs: list[dict[str, float]]) -> list[tuple[int, int]]:
+    return [(round(run["n_params"]), round(run["n_tokens"])) for run in runs]
+
+
 def next_sweep(runs: list[dict[str, float]], before: dict[str, Any]) -> dict[str, Any]:
     """A sweep of these runs by the rule of the sweep before, extending it. Two equal runs are one."""
     tokens: dict[int, list[int]] = {}
-    for run in runs:
-        n, d = round(run["n_params"]), round(run["n_tokens"])
-        if d not in tokens.setdefault(n, []):
-            tokens[n].append(d)
+    for n, d in sorted(set(_points(runs))):
+        tokens.setdefault(n, []).append(d)
     spec = before["spec"]
-    same = {name: spec[name] for name in ("data", "family", "context", "precision", "device")}
-    optional = {name: spec[name] for name in ("recipe", "priced_as") if spec[name]}
-    if "recipe" in optional:
-        optional["recipe"] = {k: v for k, v in spec["recipe"].items() if v is not None}
-    grid = [{"size": n, "tokens": sorted(d)} for n, d in sorted(tokens.items())]
-    return {"name": f"{before['name']}-more"[:200], "extends": before["id"]} | same | optional | {"grid": grid}  # fmt: skip
+    named = ("data", "family", "context", "precision", "device", "priced_as", "max_epochs")
+    same = {name: spec[name] for name in named if spec.get(name) is not None}
+    changed = {name: value for name, value in spec["recipe"].items() if value is not None}
+    return {
+        "name": f"{before['name']}-more"[:200], "extends": before["id"], **same,
+        **({"recipe": changed} if changed else {}),
+        "grid": [{"size": n, "tokens": d} for n, d in tokens.items()],
+    }  # fmt: skip
 
 
 def _show_design(found: dict[str, Any]) -> None:

@@ -66,12 +66,15 @@ def test_the_design_of_a_sweep_is_a_sweep_that_extends_it(
 ):
     file = tmp_path / "next.yaml"
     ask = ("design", "--sweep", answered.sweep_id, "--target", 1e15, "-o", file)
-    assert "cheapest runs that halve the interval" in isoflop(*ask)
+    shown = isoflop(*ask)
+    assert "cheapest runs that halve the interval" in shown
     wanted = json.loads(isoflop(*ask, "--json"))["next_runs"]
     more = yaml.safe_load(file.read_text())
     assert (more["name"], more["extends"], more["context"]) == ("tiny-more", 1, 128)
     asked = {(e["size"], n) for e in more["grid"] for n in e["tokens"]}
     assert asked == {(round(r["n_params"]), round(r["n_tokens"])) for r in wanted}
+    assert f"a sweep of {len(asked)} points" in shown
+    assert ("equal to another: one seed gives one point" in shown) == (len(asked) < len(wanted))
     assert "extends sweep 1" in isoflop("plan", file)
     isoflop("sweep", "submit", file)
     answer_runs()
