@@ -54,8 +54,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a scaling law: coefficients, exponents, intervals, and how the search went."""
-    if law == "auto":
-        refuse_given(context, *ONE_LAW, because="is of a single law, and 'auto' fits all of them")
+    _refuse_for_auto(context, law, *ONE_LAW)
     if csv is None:
         refuse_given(
             context,
@@ -112,6 +111,7 @@ def recommend(
     from sweeper.cli import tables
     from sweeper.cli.answers import Question, answer, by_service
 
+    _refuse_for_auto(context, law, "objective", "delta")
     question = Question(
         budget=budget, law=law, objective=objective, delta=parse_delta(delta), n_bootstrap=bootstrap,
         seed=seed, inference_tokens=inference_tokens, unique_tokens=unique_tokens,
@@ -155,6 +155,11 @@ def predict(
     )
     result = predict_run(fitted, m, params, tokens, unique_tokens=unique_tokens)
     print_json(result) if as_json else tables.show_prediction(result)
+
+
+def _refuse_for_auto(context: typer.Context, law: str, *options: str) -> None:
+    if law == "auto":
+        refuse_given(context, *options, because="is of a single law, and 'auto' fits all of them")
 
 
 def load(csv: Path, *, keep_outliers: bool) -> "Measurements":

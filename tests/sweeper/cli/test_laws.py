@@ -58,6 +58,10 @@ def test_fit_prints_the_documented_json(isoflop, runs):
         (["fit", "RUNS", "--sweep", 999], "--sweep is of the service, and a CSV file was given"),
         (["fit", "RUNS", "--law", "auto", "--scheme", "wild"], "--scheme is of a single law"),
         (["recommend", "--fit", 1, "--budget", "1e20FLOP", "--law", "kaplan"], "--law needs a CSV"),
+        (
+            ["recommend", "RUNS", "--budget", "1e20FLOP", "--law", "auto", "--delta", "mad"],
+            "--delta is of a single law",
+        ),
         (["recommend", "RUNS", "--fit", 1, "--budget", "1e20FLOP"], "--fit is of the service"),
         (["report", "--sweep", 1, "-o", "r.html", "--budget", "1usd"], "--budget needs a CSV file"),
     ],
