@@ -37,7 +37,9 @@ def earlier_runs(session: Session, spec: SweepSpec, made: Plan) -> tuple[list[Ru
     if not runs:
         raise _error(f"must name a sweep with measurements; sweep {before.id} has none")
     _check_text(runs, made, before.id)
-    notes = [f"extends sweep {before.id}: the points of its {len(runs)} runs count too"]
+    notes = [
+        f"extends sweep {before.id}: the points of its {len(runs)} runs count too, and cost nothing more"
+    ]
     if any(run.code_hash != code_hash() for run in runs):
         notes.append(f"the trainer's sources changed since sweep {before.id}; its points may differ from new ones by more than a seed")  # fmt: skip
     return runs, notes

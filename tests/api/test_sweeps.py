@@ -189,7 +189,9 @@ def test_more_points_for_a_law_are_fitted_with_the_earlier_ones(
     more = spec | {"name": "more", "budgets": [1e13], "extends": answered.sweep_id}
     plan = client.post("/v1/sweeps?dry_run=true", json=more).json()
     assert plan["n_runs"] == 5
-    assert plan["notes"] == ["extends sweep 1: the points of its 5 runs count too"]
+    assert plan["notes"] == [
+        "extends sweep 1: the points of its 5 runs count too, and cost nothing more"
+    ]
     made = client.post("/v1/sweeps", json=more).json()
     assert (made["notes"], made["progress"]["n_runs"]) == (plan["notes"], 10)
     answer_runs()

@@ -36,7 +36,9 @@ def test_the_earlier_points_count_and_are_not_trained_again(engine, ask, first):
     second = ask(sizes=[4e4], extends=first)
     with writing(engine) as session:
         sweep = get_sweep(session, second)
-        assert sweep.notes == [f"extends sweep {first}: the points of its 2 runs count too"]
+        assert sweep.notes == [
+            f"extends sweep {first}: the points of its 2 runs count too, and cost nothing more"
+        ]
         assert sweep.price["n_runs"] == 1
         assert [run.n_params > 3e4 for run in startable(session)] == [True]
         assert progress(session, second).n_over == 2
