@@ -94,7 +94,9 @@ class SweepSpec(_Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     data: Annotated[str, Field(pattern=NAME, max_length=200)] = "default"  # a prepared corpus
-    extends: Count | None = None  # a sweep that is over, whose points count as this one's too
+    extends: Annotated[int, Field(gt=0, lt=2**31)] | None = (
+        None  # a sweep that is over, whose points count as this one's too
+    )
     family: Literal["transformer", "moe", "lstm", "gpt2"] = "transformer"
     context: Count = 128
     sizes: tuple[Size, ...] = ()

@@ -94,6 +94,13 @@ def test_points_of_another_rule_are_refused(engine, ask, first, change, message)
         assert session.query(Run).count() == 2
 
 
+@pytest.mark.parametrize("n", [0, 2**31, 1.5])
+def test_what_is_no_id_is_no_sweep(ask, n):
+    with pytest.raises(InputError, match="extends should be") as e:
+        ask(extends=n)
+    assert e.value.field == "extends"
+
+
 def test_points_on_another_text_are_refused(settings, ask, first):
     folder = settings.corpora / "other"
     folder.mkdir()
