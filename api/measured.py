@@ -18,6 +18,7 @@ from store.models import Measurement
 RENAMED = {"group_name": "group"}
 KEYS = ("id", "run_id", "study_id")  # of this database, meaningless elsewhere
 OF_STUDY = ("loss_unit", "tokenizer")  # may be said once for all points of a study
+BLANK = ("group", "budget_flops")  # a row without one is alone
 FLAGS = ("excluded_outlier", "censored")  # a row that says nothing means no
 
 
@@ -70,7 +71,7 @@ def as_measurements(rows: Sequence[dict[str, Any]], *, source: str) -> Measureme
         values = [row.get(name) for row in rows]
         if name in FLAGS:
             values = [v or False for v in values]
-        if name == "group" or all(v is not None for v in values):  # a blank group is a row alone
+        if name in BLANK or all(v is not None for v in values):
             columns[name] = values
     return Measurements.from_columns(columns, source=source)
 

@@ -76,7 +76,8 @@ class Measurements:
             columns: n_params, n_tokens, loss and any of flops, unique_tokens, group, loss_se,
                 budget, decayed, censored, excluded_outlier, loss_unit, tokenizer,
                 tokenizer_fingerprint. Others are ignored.
-                A blank cell is none: flops are then 6 N D, a flag is no, a group is the row alone.
+                A blank cell is none: flops are then 6 N D, a flag is no, a group or a budget is
+                the row alone.
             meta: `loss_unit`, `tokenizer`, `n_convention`, `source`, `n_excluded` of earlier;
                 `keep_excluded=True` keeps rows flagged `excluded_outlier`.
 
@@ -175,7 +176,7 @@ def _convert(values: Iterable[Any], name: str) -> NDArray[Any]:
         return _convert_flags(values, name)
     if name == "group":
         return np.array(["" if _blank(v) else str(v) for v in values], dtype=np.str_)
-    if name == "flops":
+    if name in {"flops", "budget_flops"}:
         values = [float("nan") if _blank(v) else v for v in values]
     try:
         return np.array([float(v) for v in values], dtype=np.float64)
@@ -244,3 +245,5 @@ def _default_flops(arrays: dict[str, Any]) -> None:
         counted = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
     said = arrays.get("flops", np.full(len(counted), np.nan))
     arrays["flops"] = np.where(np.isnan(said), counted, said)
+    if (asked := arrays.get("budget_flops")) is not None:  # a point of no budget is one of its own
+        arrays["budget_flops"] = np.where(np.isnan(asked), arrays["flops"], asked)

@@ -7,26 +7,30 @@ import numpy as np
 
 from fitting.errors import Note
 from fitting.measurements import Array, Measurements
-from fitting.objectives import robust_sd
 
 # Robust standard deviations of ln L. Of the 245 Chinchilla points this names four of the five that
 # Besiroglu et al. 2024 (arXiv:2404.10102) left out, and no other; the fifth lies at 3.
 FAR = 10.0
 LEAST_SD = 1e-4  # of ln L: exact losses have none
+LEAST_OFF = 0.03  # of ln L: no run is bad for less
 LEAST_FACTOR = 10.0  # to the median loss: whatever the law says
+ENOUGH = 3  # points for each coefficient
 N_NAMED = 3
 
 
-def stray_notes(m: Measurements, residuals: Array) -> tuple[Note, ...]:
+def stray_notes(m: Measurements, residuals: Array, *, n_coefficients: int = 0) -> tuple[Note, ...]:
     """One note that names them, or none.
 
     Args:
         residuals: (R,) of ln L from a law; zeros where none could be fitted.
+        n_coefficients: of that law, which may go through as many points exactly.
     """
     off = residuals - np.median(residuals)
-    sd = max(robust_sd(residuals), LEAST_SD)
+    sd = _scatter(off, n_coefficients)
     from_median = np.log(m.loss / np.median(m.loss))
-    rows = np.flatnonzero((np.abs(off) > FAR * sd) | (np.abs(from_median) > np.log(LEAST_FACTOR)))
+    above = np.zeros(len(m), bool) if m.censored is None else m.censored & (off > 0)  # as it should
+    far = (np.abs(off) > max(FAR * sd, LEAST_OFF)) & ~above
+    rows = np.flatnonzero(far | (np.abs(from_median) > np.log(LEAST_FACTOR)))
     if not rows.size:
         return ()
     worst = rows[np.argsort(-np.maximum(np.abs(off), np.abs(from_median))[rows])]
@@ -37,9 +41,18 @@ def stray_notes(m: Measurements, residuals: Array) -> tuple[Note, ...]:
         "flagged in a column excluded_outlier are left out, and counted)")),)  # fmt: skip
 
 
+def _scatter(off: Array, n_coefficients: int) -> float:
+    """Robust standard deviation of those residuals that are not the fit's own points; infinite
+    where they are too few to tell."""
+    if len(off) < ENOUGH * n_coefficients:
+        return float("inf")
+    free = np.sort(np.abs(off))[n_coefficients:]
+    return max(float(1.4826 * np.median(free)), LEAST_SD)
+
+
 def _said(m: Measurements, k: int, off: float, sd: float, from_median: float) -> str:
     run = f"N={m.n_params[k]:.4g}, D={m.n_tokens[k]:.4g}, loss {m.loss[k]:.4g}"
-    if abs(off) > FAR * sd:
+    if abs(off) > max(FAR * sd, LEAST_OFF):
         side = "above" if off > 0 else "below"
         return f"{run}, {100 * abs(np.expm1(off)):.2g} % {side} their law, {abs(off) / sd:.2g} times their scatter"  # fmt: skip
     return f"{run}, {np.exp(from_median):.2g} times the median"

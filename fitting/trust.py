@@ -112,7 +112,8 @@ def stray(m: Measurements, approaches: Mapping[Name, Approach]) -> tuple[Note, .
         law = known or fit(m, law="chinchilla", delta="mad")
     except RefusalError:
         return stray_notes(m, np.zeros(len(m)))
-    return stray_notes(m, np.log(m.loss / law.predict(m.n_params, m.n_tokens, m.unique_tokens)))
+    off = np.log(m.loss / law.predict(m.n_params, m.n_tokens, m.unique_tokens))
+    return stray_notes(m, off, n_coefficients=len(law.coefficients))
 
 
 def _disagreement(approaches: Mapping[Name, Approach]) -> list[Note]:

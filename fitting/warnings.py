@@ -26,7 +26,7 @@ def fit_notes(
 ) -> tuple[Note, ...]:
     """Everything that limits how far a fit can be trusted; `clusters` as in `fitting.covariance`."""
     found = [
-        *stray_notes(m, residuals),
+        *stray_notes(m, residuals, n_coefficients=len(fit.coefficients)),
         *_data_notes(m),
         *_run_notes(clusters),
         *_search_notes(fit),

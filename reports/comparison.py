@@ -55,7 +55,8 @@ def plot(found: Versus, *, unit: str = "nats/token", ax: Axes | None = None) -> 
     for recipe, color in zip(found.recipes, COLORS, strict=True):
         ax.plot(*recipe.runs.T, color=color, alpha=0.5, **style.POINT)
         ax.fill_between(found.grid, recipe.low, recipe.high, color=color, alpha=0.15, lw=0)
-        ax.plot(found.grid, recipe.loss, color=color, lw=2, label=recipe.name)
+        # matplotlib leaves names that begin with _ out of a legend
+        ax.plot(found.grid, recipe.loss, color=color, lw=2, label=recipe.name.lstrip("_"))
     if found.crossing is not None and found.grid[0] <= found.crossing <= found.grid[-1]:
         ax.axvline(found.crossing, color=style.INK, ls=":", lw=1.2, label="they cross")
     ax.axvspan(found.measured, found.grid[-1], color=style.PALE, alpha=0.3, lw=0)

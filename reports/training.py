@@ -63,10 +63,11 @@ def _curve(horizon: int, points: Array) -> Curve:
 
 
 def smooth(losses: Array) -> Array:
-    """Means over windows that widen with the place, (R,): as wide everywhere on a log axis, so the
-    steep beginning stays steep."""
-    half = np.arange(len(losses)) // SMOOTHED
-    return np.array([losses[max(0, i - h) : i + h + 1].mean() for i, h in enumerate(half)])
+    """Means over windows that widen with the place, (R,), so that a steep beginning stays steep;
+    as wide to either side, or the end of a fall would be drawn too high."""
+    i = np.arange(len(losses))
+    half = np.minimum(i // SMOOTHED, len(losses) - 1 - i)
+    return np.array([losses[k - h : k + h + 1].mean() for k, h in zip(i, half, strict=True)])
 
 
 def plot(training: Training, *, ax: Axes | None = None) -> Axes:

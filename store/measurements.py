@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from store.errors import NotFoundError
 from store.models import Measurement, Run, Study, SweepRun
+from store.sweeps import with_extended
 
 COLUMNS = tuple(
     c.key
@@ -71,11 +72,11 @@ def list_studies(session: Session, *, after: int = 0, limit: int = 100) -> Seque
 
 
 def of_sweep(session: Session, sweep_id: int) -> Sequence[Measurement]:
-    """All points of a sweep's runs, by size and tokens."""
+    """All points of a sweep's runs and of the sweeps that it extends, by size and tokens."""
+    wanted = select(SweepRun.run_id).where(SweepRun.sweep_id.in_(with_extended(session, sweep_id)))
     return session.scalars(
         select(Measurement)
-        .join(SweepRun, SweepRun.run_id == Measurement.run_id)
-        .where(SweepRun.sweep_id == sweep_id)
+        .where(Measurement.run_id.in_(wanted))
         .order_by(Measurement.n_params, Measurement.n_tokens, Measurement.id)
     ).all()
 

@@ -56,14 +56,11 @@ def list_runs(
     return session.scalars(query).all()
 
 
-def measured_runs(session: Session, sweep_id: int) -> Sequence[Run]:
-    """A sweep's runs with a point or more, those that diverged later too."""
-    return session.scalars(
-        select(Run)
-        .join(SweepRun)
-        .where(SweepRun.sweep_id == sweep_id, exists().where(Measurement.run_id == Run.id))
-        .order_by(Run.id)
-    ).all()
+def measured_runs(session: Session, sweep_ids: Sequence[int]) -> Sequence[Run]:
+    """Runs of these sweeps with a point or more, those that diverged later too."""
+    wanted = select(SweepRun.run_id).where(SweepRun.sweep_id.in_(sweep_ids))
+    measured = exists().where(Measurement.run_id == Run.id)
+    return session.scalars(select(Run).where(Run.id.in_(wanted), measured).order_by(Run.id)).all()
 
 
 def largest_finished(session: Session, sweep_id: int) -> Run | None:

@@ -32,6 +32,14 @@ def get_sweep(session: Session, sweep_id: int) -> Sweep:
     return sweep
 
 
+def with_extended(session: Session, sweep_id: int) -> list[int]:
+    """The sweep, the one that it extends, and so on: their points are its law's."""
+    found = [sweep_id]
+    while (earlier := get_sweep(session, found[-1]).spec.get("extends")) is not None:
+        found.append(earlier)
+    return found
+
+
 def list_sweeps(
     session: Session, *, state: SweepState | None = None, before: int | None = None, limit: int = 50
 ) -> Sequence[Sweep]:

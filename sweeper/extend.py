@@ -1,9 +1,11 @@
-"""A sweep that adds to an earlier one: the earlier runs' points count as its own.
+"""A sweep that adds to an earlier one: the earlier points are fitted with its own.
 
-That is what one does when a law refuses, or when `isoflop design` names the next runs: ask for
-those alone, and fit them together with what is measured already.
+That is what one does when an answer is not sure enough, or when `isoflop design` names the next
+runs. The sweep names the earlier one and `store.measurements.of_sweep` follows it; runs, cost and
+state remain each sweep's own.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,36 +15,35 @@ from store.errors import NotFoundError
 from store.models import Run, Sweep
 from store.runs import measured_runs
 from store.states import SWEEP_OVER
-from store.sweeps import get_sweep
+from store.sweeps import get_sweep, with_extended
 from sweeper.code import code_hash
 from sweeper.plan import Plan
 from sweeper.spec import SweepSpec
 
 # Points of one law were trained by one rule; what only says where or how fast may differ.
 SAME = ("family", "context", "recipe", "precision")
+SAME_MODELS = ("mlp", "tied", "qk_norm", "window", "n_expert", "top_k", "n_shared")
 
 
-def earlier_runs(session: Session, spec: SweepSpec, made: Plan) -> tuple[list[Run], list[str]]:
-    """The measured runs of the sweep that `spec` extends, and what to say of them; none if none.
+def check_extended(session: Session, spec: SweepSpec, made: Plan) -> list[str]:
+    """What to say of the sweep that `spec` extends; nothing if it extends none.
 
     Raises:
         InputError: there is no such sweep, it is not over, nothing was measured, or its runs were
             trained by another rule or on another text.
     """
     if spec.extends is None:
-        return [], []
+        return []
     before = _sweep(session, spec.extends)
     _check_same(spec, before)
-    runs = list(measured_runs(session, before.id))
+    runs = measured_runs(session, with_extended(session, before.id))
     if not runs:
         raise _error(f"must name a sweep with measurements; sweep {before.id} has none")
-    _check_text(runs, made, before.id)
-    notes = [
-        f"extends sweep {before.id}: the points of its {len(runs)} runs count too, and cost nothing more"
-    ]
+    _check_runs(runs, made, before.id)
+    notes = [f"extends sweep {before.id}: the points of its {len(runs)} runs are fitted too"]
     if any(run.code_hash != code_hash() for run in runs):
         notes.append(f"the trainer's sources changed since sweep {before.id}; its points may differ from new ones by more than a seed")  # fmt: skip
-    return runs, notes
+    return notes
 
 
 def _sweep(session: Session, sweep_id: int) -> Sweep:
@@ -58,26 +59,37 @@ def _sweep(session: Session, sweep_id: int) -> Sweep:
 def _check_same(spec: SweepSpec, before: Sweep) -> None:
     old = SweepSpec.model_validate(before.spec)
     for name in SAME:
-        was, now = getattr(old, name), getattr(spec, name)
+        was, now = (_plain(getattr(x, name)) for x in (old, spec))
         if was != now:
-            raise _error(
-                f"needs points trained by one rule; {name} was {_said(was)} in sweep {before.id} "
-                f"and is {_said(now)} here (ask with the same, or without extends)"
-            )
+            raise _other_rule(name, was, now, before.id)
 
 
-def _said(value: Any) -> str:
+def _plain(value: Any) -> Any:
     """A recipe by what it changes."""
-    return repr(value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value)
+    return value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value
 
 
-def _check_text(runs: list[Run], made: Plan, sweep_id: int) -> None:
-    was, now = runs[0].data_fingerprint, made.runs[0].spec.data.fingerprint
-    if was != now:
-        raise _error(
-            f"needs points on one text; sweep {sweep_id} was trained on {was[:12]} and this corpus "
-            f"is {now[:12]} (name the corpus {runs[0].corpus!r}, as it was prepared then)"
-        )
+def _check_runs(runs: Sequence[Run], made: Plan, sweep_id: int) -> None:
+    """One text, and models of one kind, whether the ladder shaped them or a person."""
+    now = made.runs[0].spec.data.fingerprint
+    for run in runs:
+        if run.data_fingerprint != now:
+            raise _error(
+                f"needs points on one text; sweep {sweep_id} was trained on "
+                f"{run.data_fingerprint[:12]} and this corpus is {now[:12]} (name the corpus "
+                f"{run.corpus!r}, as it was prepared then)"
+            )
+    for name in SAME_MODELS:
+        was = {run.spec["model"].get(name) for run in runs}
+        for other in {getattr(planned.spec.model, name) for planned in made.runs} - was:
+            raise _other_rule(name, next(iter(was)), other, sweep_id)
+
+
+def _other_rule(name: str, was: Any, now: Any, sweep_id: int) -> InputError:
+    return _error(
+        f"needs points trained by one rule; {name} was {was!r} in sweep {sweep_id} and is {now!r} "
+        "here (ask with the same, or without extends)"
+    )
 
 
 def _error(text: str) -> InputError:

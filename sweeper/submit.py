@@ -13,7 +13,7 @@ from store.states import RunKind, RunState, SweepState
 from store.sweeps import link
 from sweeper.attempts import requeue
 from sweeper.code import code_hash
-from sweeper.extend import earlier_runs
+from sweeper.extend import check_extended
 from sweeper.plan import Plan, plan
 from sweeper.settling import is_launched, settle
 from sweeper.spec import SweepSpec
@@ -36,7 +36,7 @@ def submit(session: Session, spec: SweepSpec, made: Plan) -> Sweep:
     Raises:
         InputError: what it extends cannot be extended, see `sweeper.extend`.
     """
-    earlier, said = earlier_runs(session, spec, made)
+    said = check_extended(session, spec, made)
     sweep = Sweep(
         name=spec.name,
         spec=spec.model_dump(mode="json"),
@@ -57,7 +57,7 @@ def submit(session: Session, spec: SweepSpec, made: Plan) -> Sweep:
         device=spec.device,
         stack=spec.stack,
     )
-    link(session, sweep, *runs, *earlier)
+    link(session, sweep, *runs)
     events.append(session, "sweep.state", sweep_id=sweep.id, state=sweep.state.value)
     settle(session, sweep)  # all its runs may be done
     return sweep

@@ -26,7 +26,7 @@ from trainer.train import Measured, Stepped, train
 from trainer.weights import save_model
 from trainer.world import World
 
-LOG_LINES = 256  # of a whole run, about; each tells the mean loss of its steps
+LOG_LINES = 256  # of a whole run, about; each tells the mean loss of its (last 128) steps
 POLL_STEPS = 8  # how often `should_stop` and the clock are asked
 
 

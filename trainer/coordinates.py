@@ -9,6 +9,7 @@ Source: Yang et al. 2022 (arXiv:2203.03466), app. D.1; with depth Dey et al. 202
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,7 @@ from trainer.optim import make_optimizer
 
 VOCAB, CONTEXT, N_WINDOWS = 64, 16, 8
 HEAD = 16  # width of a head
+NAMES = ("features", "logits")  # what the head sees, and what it makes of it
 
 
 def moved(arch: Architecture, spec: OptimizerSpec, *, n_steps: int = 5) -> dict[str, float]:
@@ -43,7 +45,7 @@ def moved(arch: Architecture, spec: OptimizerSpec, *, n_steps: int = 5) -> dict[
 @torch.no_grad()
 def _outputs(model: LM, x: Tensor) -> dict[str, Tensor]:
     features, _ = model.body(model.embed(x[:, :-1]))
-    return {"features": features, "logits": model(x[:, :-1])}
+    return dict(zip(NAMES, (features, model(x[:, :-1])), strict=True))
 
 
 def table(
@@ -52,7 +54,8 @@ def table(
     """A row for every width and depth; the base shape is the smallest of each.
 
     Raises:
-        ValueError: a width that heads do not divide, or a depth that cannot be meant.
+        ValueError: a width that heads do not divide, a depth that cannot be meant, or a rate at
+            which nothing moves, or all is lost.
     """
     if bad := [d for d in widths if d < HEAD or d % HEAD]:
         raise InputError(f"widths must be multiples of {HEAD}; got {bad[0]}", field="widths")
@@ -66,6 +69,11 @@ def table(
                 n_layer=depth, d_model=width, n_head=width // HEAD, vocab_size=VOCAB, context=CONTEXT
             )  # fmt: skip
             rows.append({"n_layer": depth, "d_model": width} | moved(arch, spec))
+            if lost := [n for n in NAMES if not 0 < rows[-1][n] < math.inf]:
+                raise InputError(
+                    f"lr={lr:g} moves the {lost[0]} of {depth} layers of width {width} by "
+                    f"{rows[-1][lost[0]]:g}, which compares with nothing (take another)", field="lr",
+                )  # fmt: skip
     return rows
 
 
@@ -100,7 +108,7 @@ def _numbers(text: str) -> list[int]:
 def _lines(rows: list[dict[str, float]]) -> Iterator[str]:
     """Each change, and in brackets over that of the first row."""
     for row in rows:
-        parts = [f"{n} {row[n]:.3g} ({row[n] / rows[0][n]:.2f})" for n in ("features", "logits")]
+        parts = [f"{n} {row[n]:.3g} ({row[n] / rows[0][n]:.2f})" for n in NAMES]
         yield f"{row['n_layer']:>3} layers, width {row['d_model']:>4}: {', '.join(parts)}"
 
 

@@ -18,7 +18,7 @@ from store.engine import reading, writing
 from store.models import Sweep
 from store.states import RunState, SweepState
 from sweeper import verbs
-from sweeper.extend import earlier_runs
+from sweeper.extend import check_extended
 from sweeper.plan import Plan
 from sweeper.spec import SweepSpec, parse
 from sweeper.submit import plan_for, submit
@@ -121,7 +121,7 @@ def create_sweep(
 
 def _dry(engine: Engine, spec: SweepSpec, plan: Plan) -> PlanOut:
     with reading(engine) as session:
-        _, said = earlier_runs(session, spec, plan)
+        said = check_extended(session, spec, plan)
     made = plan.to_dict()
     return PlanOut.model_validate(made | {"notes": made["notes"] + said})
 

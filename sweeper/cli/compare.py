@@ -36,17 +36,18 @@ def compare(
 
     if output is not None:
         check_form(output)
+    names = (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
     one, two = (load(path, keep_outliers=False) for path in (a, b))
     found = run(one, two, law=law, flops=flops, n_bootstrap=bootstrap, seed=seed)
     if output is not None:
         from reports import comparison
 
-        drawn = comparison.curves(found, one, two, (a.stem, b.stem))
+        drawn = comparison.curves(found, one, two, names)
         save(comparison.plot(drawn, unit=one.loss_unit), output)
     if as_json:
         print_json(found.to_dict())
         return
-    _show(found.to_dict(), a.stem, b.stem)
+    _show(found.to_dict(), *names)
 
 
 def _show(found: dict[str, Any], a: str, b: str) -> None:
@@ -112,11 +113,14 @@ def _design_sweep(sweep: int, asked: dict[str, Any], out: Path | None) -> dict[s
 
     with Client() as client:
         given = {name: value for name, value in asked.items() if value is not None}
-        found, before = client.design(sweep_id=sweep, **given), client.sweep(sweep)
-    if out is not None:
+        found = client.design(sweep_id=sweep, **given)
+        if out is None:
+            return found
         if not found["next_runs"]:
             raise RefusalError("the design names no next run, so there is no sweep to write", code="no_next_runs")  # fmt: skip
-        out.write_text(yaml.safe_dump(next_sweep(found["next_runs"], before), sort_keys=False))
+        spec = next_sweep(found["next_runs"], client.sweep(sweep))
+        client.plan(spec)  # what cannot be asked is not written
+    out.write_text(yaml.safe_dump(spec, sort_keys=False))
     return found
 
 

@@ -190,4 +190,7 @@ def _plan(spec: dict[str, Any], url: str | None) -> dict[str, Any]:
     from sweeper.spec import parse
     from sweeper.submit import plan_for
 
-    return plan_for(load_settings(), parse(spec)).to_dict()
+    asked = parse(spec)
+    if asked.extends is not None:
+        raise InputError(f"extends {asked.extends} needs the service that has this sweep (isoflop up)", field="extends")  # fmt: skip
+    return plan_for(load_settings(), asked).to_dict()

@@ -82,6 +82,18 @@ def test_the_design_of_a_sweep_is_a_sweep_that_extends_it(
         assert client.fit(sweep_id=2, n_bootstrap=50)["n_measurements"] == 20 + len(asked)
 
 
+def test_a_design_that_no_sweep_can_ask_is_not_written(url, isoflop, answer_runs, client, tmp_path):
+    """Its smallest size is below what the ladder has."""
+    sizes, budgets = [3e3, 6e3, 12e3, 24e3], [1e10, 2e10, 4e10]
+    spec = {"name": "small", "sizes": sizes, "budgets": budgets, "recipe": {"batch_tokens": 128}}
+    assert client.post("/v1/sweeps", json=spec).status_code == 201
+    answer_runs()
+    file = tmp_path / "next.yaml"
+    with pytest.raises(InputError, match="n_params must be at least 1126"):
+        isoflop("design", "--sweep", 1, "--target", 1e13, "-o", file)
+    assert not file.exists()
+
+
 def test_a_design_is_written_for_a_sweep_only(isoflop, tmp_path):
     with pytest.raises(InputError, match="--out goes with --sweep"):
         isoflop("design", "--target", 1e15, "-o", tmp_path / "next.yaml")
@@ -95,6 +107,17 @@ def test_a_plan_needs_no_service(isoflop, spec_file, settings, monkeypatch):
     assert json.loads(isoflop("plan", spec_file, "--json"))["n_runs"] == 5
     with pytest.raises(InputError, match=r"no service answers at http://127\.0\.0\.1:9"):
         isoflop("plan", spec_file, "--url", "http://127.0.0.1:9")
+
+
+def test_what_it_extends_is_known_to_a_service_alone(
+    isoflop, spec, settings, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ISOFLOP_HOME", str(settings.home))
+    monkeypatch.delenv("ISOFLOP_URL", raising=False)
+    file = tmp_path / "more.yaml"
+    file.write_text(yaml.safe_dump(spec | {"extends": 3}))
+    with pytest.raises(InputError, match=r"extends 3 needs the service that has this sweep"):
+        isoflop("plan", file)
 
 
 def test_a_study_is_not_named_by_a_number(url, isoflop, tmp_path):

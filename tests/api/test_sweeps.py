@@ -189,11 +189,9 @@ def test_more_points_for_a_law_are_fitted_with_the_earlier_ones(
     more = spec | {"name": "more", "budgets": [1e13], "extends": answered.sweep_id}
     plan = client.post("/v1/sweeps?dry_run=true", json=more).json()
     assert plan["n_runs"] == 5
-    assert plan["notes"] == [
-        "extends sweep 1: the points of its 5 runs count too, and cost nothing more"
-    ]
+    assert plan["notes"] == ["extends sweep 1: the points of its 5 runs are fitted too"]
     made = client.post("/v1/sweeps", json=more).json()
-    assert (made["notes"], made["progress"]["n_runs"]) == (plan["notes"], 10)
+    assert (made["notes"], made["progress"]["n_runs"]) == (plan["notes"], 5)
     answer_runs()
     fit = client.post("/v1/fits", json={"sweep_id": made["id"], "n_bootstrap": 50}).json()
     assert fit["n_measurements"] == 25
@@ -208,3 +206,15 @@ def test_what_cannot_be_extended_leaves_no_row(client, spec, assert_problem, dry
     assert answer.json()["errors"][0]["pointer"] == "#/extends"
     assert "there is no sweep 7" in answer.json()["detail"]
     assert client.get("/v1/sweeps").json()["items"] == []
+
+
+def test_points_added_by_size_and_tokens_leave_the_budgets_as_they_are(client, spec, answer_runs):
+    """Three sizes of a budget are an isoFLOP curve where budgets are named, four where guessed."""
+    client.post("/v1/sweeps", json=spec | {"sizes": [16e3, 32e3, 64e3]})
+    answer_runs()
+    grid = [{"size": 24e3, "tokens": [5e6]}]
+    client.post("/v1/sweeps", json={"name": "more", "grid": grid, "extends": 1})
+    answer_runs()
+    for sweep_id in (1, 2):
+        fit = client.post("/v1/fits", json={"sweep_id": sweep_id, "n_bootstrap": 50}).json()
+        assert not {"no_rollout", "refused_parabola"} & {n["code"] for n in fit["warnings"]}

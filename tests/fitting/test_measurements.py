@@ -55,7 +55,7 @@ def test_flagged_outliers_are_left_out_and_counted():
         ({"loss": [3.0]}, r"n_params has 2 and loss has 1"),
         ({"loss": [3.0, ""]}, r"loss must be a number; got a blank cell in row 2"),
         ({"loss": [3.0, 1e308]}, r"loss must be finite and positive and at most 1e\+100; got 1e\+308 in row 2"),
-        ({"budget": ["1e15", " "]}, r"budget_flops must be a number; got a blank cell .fill all of its rows, or none. in row 2"),
+        ({"unique_tokens": ["1e15", " "]}, r"unique_tokens must be a number; got a blank cell .fill all of its rows, or none. in row 2"),
         ({"decayed": ["True", ""]}, r"decayed must be true or false; got a blank cell .* in row 2"),
         ({"decayed": ["True", "perhaps"]}, r"decayed must be true or false; got 'perhaps' in row 2"),
         ({"loss_unit": ["nats/token", "bits/byte"]}, r"loss_unit must be the same in every row"),
@@ -103,3 +103,10 @@ def test_a_bad_row_has_the_number_that_it_has_in_the_table():
     ) as e:
         Measurements.from_columns(table)
     assert e.value.field == "loss[3]"
+
+
+def test_a_point_of_no_budget_is_one_of_its_own():
+    """Runs added to isoFLOPs, by a design for instance, leave those as they are."""
+    m = Measurements.from_columns(GOOD | {"budget": [1e15, ""]})
+    assert m.budget_flops.tolist() == [1e15, m.flops[1]]
+    assert Measurements.from_columns(GOOD | {"budget": ["", ""]}).budget_flops is None

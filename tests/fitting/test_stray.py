@@ -1,6 +1,7 @@
 """Which measurements are named as far from the others."""
 
 import re
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -60,6 +61,23 @@ def test_clean_losses_are_not_accused():
         assert "stray_measurements" not in codes(found.warnings)
 
 
+@pytest.mark.parametrize("n_sizes", [3, 4, 5])
+@pytest.mark.parametrize("options", [{}, {"delta": "mad"}, {"objective": "lad"}])
+def test_a_few_clean_losses_of_which_a_fit_meets_some_exactly_are_not_accused(n_sizes, options):
+    for seed in range(10):
+        m = simulated.isoflops(noise=1e-2, seed=seed, budgets=np.geomspace(1e18, 1e19, 3), n_sizes=n_sizes)  # fmt: skip
+        with suppress(RefusalError):
+            assert "stray_measurements" not in codes(fit(m, **options).warnings)
+
+
+def test_a_loss_that_is_an_upper_bound_may_lie_above():
+    high = with_loss(7, 1.3 * M.loss[7])
+    flags = {"censored": [i == 7 for i in range(len(M))]}
+    m = Measurements.from_columns(high.to_columns() | flags)
+    assert "stray_measurements" in codes(fit(high, delta="mad").warnings)
+    assert "stray_measurements" not in codes(fit(m, delta="mad").warnings)
+
+
 @pytest.mark.parametrize("conclude", [fit, lambda m: analyse(m, n_bootstrap=50)])
 def test_a_refusal_names_a_loss_that_is_absurd(conclude):
     m = with_loss(0, 1e10)  # the smallest model, so that an exponent alone can reach it
@@ -70,7 +88,7 @@ def test_a_refusal_names_a_loss_that_is_absurd(conclude):
 
 def test_an_absurd_loss_breaks_no_objective_and_no_approach():
     m = with_loss(9, 1e10)
-    assert set(by_objective(m, law="chinchilla")) <= {"huber", "lad", "log_mse", "mse"}
+    assert "huber" in by_objective(m, law="chinchilla")
     _, refused = read_each(m, n_bootstrap=50, seed=0)
     for name in ("parabola", "akima"):
         assert "lie on no parabola: theirs is not positive where one was measured" in refused[name]

@@ -32,23 +32,21 @@ def first(engine, ask):
     return sweep_id
 
 
-def test_the_earlier_points_count_and_are_not_trained_again(engine, ask, first):
+def test_the_earlier_points_are_fitted_too_and_nothing_is_trained_again(engine, ask, first):
     second = ask(sizes=[4e4], extends=first)
     with writing(engine) as session:
         sweep = get_sweep(session, second)
-        assert sweep.notes == [
-            f"extends sweep {first}: the points of its 2 runs count too, and cost nothing more"
-        ]
-        assert sweep.price["n_runs"] == 1
+        assert sweep.notes == [f"extends sweep {first}: the points of its 2 runs are fitted too"]
+        assert sweep.price["n_runs"] == progress(session, second).n_runs == 1
+        assert sweep.state is SweepState.QUEUED
         assert [run.n_params > 3e4 for run in startable(session)] == [True]
-        assert progress(session, second).n_over == 2
         answer(session)
         assert sweep.state is SweepState.FINISHED
         assert len(of_sweep(session, second)) == 3
         assert len(of_sweep(session, first)) == 2
 
 
-def test_a_chain_has_all_points(engine, ask, first):
+def test_a_chain_has_all_points_once(engine, ask, first):
     second = ask(sizes=[4e4], extends=first)
     with writing(engine) as session:
         answer(session)
@@ -58,13 +56,27 @@ def test_a_chain_has_all_points(engine, ask, first):
         assert len(of_sweep(session, third)) == 4
 
 
-def test_cancelling_leaves_what_it_extends(engine, ask, first):
+def test_an_extension_whose_runs_all_fail_has_failed(engine, ask, first):
     second = ask(sizes=[4e4], extends=first)
     with writing(engine) as session:
+        attempt = attempts.claim(session, startable(session)[0], worker="w")
+        attempts.finish(session, attempt, RunState.DIVERGED, reason="nan")
+        sweep = get_sweep(session, second)
+        assert (sweep.state, sweep.reason) == (SweepState.FAILED, "no run finished: 1 diverged")
+
+
+def test_retrying_and_cancelling_leave_what_it_extends(engine, ask, first):
+    with writing(engine) as session:
+        earlier = list_runs(session, sweep_id=first)
+        earlier[0].state = RunState.FAILED  # after its first point
+    second = ask(sizes=[4e4], extends=first)
+    with writing(engine) as session:
+        verbs.retry_sweep(session, second)
         verbs.cancel_sweep(session, second)
-        states = [run.state.value for run in list_runs(session, sweep_id=second)]
-        assert states == ["finished", "finished", "cancelled"]
+        states = [run.state.value for run in list_runs(session)]
+        assert states == ["failed", "finished", "cancelled"]
         assert get_sweep(session, first).state is SweepState.FINISHED
+        assert len(of_sweep(session, second)) == 2
 
 
 def test_points_of_other_sources_are_told(engine, ask, first):
@@ -84,6 +96,7 @@ def test_points_of_other_sources_are_told(engine, ask, first):
         ({"recipe": {"lr": 0.1}}, r"recipe was {} in sweep 1 and is {'lr': 0\.1} here"),
         ({"family": "lstm"}, "family was 'transformer' in sweep 1 and is 'lstm' here"),
         ({"precision": "bf16"}, "precision was 'fp32' in sweep 1 and is 'bf16' here"),
+        ({"sizes": [{"n_layer": 2, "d_model": 32, "tied": True}]}, "tied was False in sweep 1 and is True here"),
     ],
 )  # fmt: skip
 def test_points_of_another_rule_are_refused(engine, ask, first, change, message):

@@ -139,6 +139,14 @@ def test_a_trunk_has_the_batch_of_its_shortest_horizon():
     assert p.runs[0].spec.batch_tokens < p.runs[1].spec.batch_tokens  # not shared: each its own
 
 
+def test_but_no_less_than_a_quarter_of_the_longest_ones():
+    """Or one sweep from 1e11 to 1e17 FLOP would take millions of tiny steps."""
+    [run] = made(sizes=[1e4], budgets=[1e11, 1e15], n_tokens=10**11).runs
+    longest = batch_tokens_for(run.spec.n_tokens, 128)
+    assert run.spec.batch_tokens == longest // 128 // 4 * 128
+    assert run.spec.batch_tokens > batch_tokens_for(run.spec.horizons[0], 128)
+
+
 def test_changes_of_the_recipe_reach_the_run():
     run = made(recipe={"lr": 0.5, "batch_tokens": 1024, "cooldown_share": 0.3}).runs[0].spec
     assert (run.optimizer.lr, run.batch_tokens, run.schedule.cooldown_share) == (0.5, 1024, 0.3)

@@ -62,6 +62,8 @@ def test_the_coordinate_check_is_a_table_of_widths_and_depths(capsys):
     ("option", "message"),
     [(("--widths", "33"), "widths must be multiples of 16; got 33"),
      (("--widths", "0"), "widths must be multiples of 16; got 0"),
+     (("--lr", "1e20", "--json"), "lr=1e+20 moves the features of 2 layers of width 32 by nan"),
+     (("--lr", "1e-30"), "lr=1e-30 moves the features of 2 layers of width 32 by 0, which compares"),
      (("--depths", "0"), "base_depth must be positive; got 0")],
 )  # fmt: skip
 def test_a_shape_that_cannot_be_is_named(capsys, option, message):
