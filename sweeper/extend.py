@@ -41,7 +41,7 @@ def check_extended(session: Session, spec: SweepSpec, made: Plan) -> list[str]:
         raise _error(f"must name a sweep with measurements; sweep {before.id} has none")
     _check_runs(runs, made, before.id)
     notes = [f"extends sweep {before.id}: the points of its {len(runs)} runs are fitted too"]
-    if any(run.code_hash != code_hash() for run in runs):
+    if {run.code_hash for run in runs} != {code_hash()}:
         notes.append(f"the trainer's sources changed since sweep {before.id}; its points may differ from new ones by more than a seed")  # fmt: skip
     return notes
 
