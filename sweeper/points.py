@@ -15,7 +15,7 @@ from sweeper.spec import BIGGEST, Recipe, Shape, Size, SweepSpec
 from trainer.config import DataSpec, OptimizerSpec, Precision, RunSpec, ScheduleSpec
 from trainer.data.manifest import Manifest
 from trainer.ladder import MAX_PARAMS, architecture_for
-from trainer.recipe import batch_tokens_for, recipe, whole_steps
+from trainer.recipe import batch_tokens_for, recipe, whole_steps, whole_windows
 
 MIN_STEPS = 10  # RunSpec's own bound
 LEAST_SHARE = 4  # of the batch of a trunk's longest horizon, one part in so many
@@ -129,9 +129,9 @@ def run_spec(
         InputError: a horizon of fewer than ten steps, or a value the trainer cannot mean.
     """
     optimizer, schedule, longest = recipe(model, round(points[-1].n_tokens))
-    windows = max(1, longest // model.context // LEAST_SHARE)
     shortest = batch_tokens_for(points[0].n_tokens, model.context)
-    batch_tokens = changes.batch_tokens or max(shortest, windows * model.context)
+    least = whole_windows(longest / LEAST_SHARE, model.context)
+    batch_tokens = changes.batch_tokens or max(shortest, least)
     schedule = _changed(schedule, changes)
     if schedule.warmup_share + schedule.cooldown_share >= 1:
         raise InputError(

@@ -27,10 +27,15 @@ def recipe(model: Architecture, n_tokens: int) -> tuple[OptimizerSpec, ScheduleS
 
 
 def batch_tokens_for(n_tokens: float, context: int) -> int:
-    """Whole windows, nearest to the rule, at least one; from 64 on a multiple of eight, so that
+    """The rule's batch for a run of `n_tokens`, in whole windows [tokens]."""
+    wanted = BATCH_TOKENS * (n_tokens / AT_TOKENS) ** BATCH_EXPONENT
+    return whole_windows(min(MAX_BATCH_TOKENS, wanted), context)
+
+
+def whole_windows(batch_tokens: float, context: int) -> int:
+    """The nearest batch of whole windows, at least one; from 64 on a multiple of eight, so that
     large runs divide among the GPUs of a machine [tokens]."""
-    wanted = min(MAX_BATCH_TOKENS, BATCH_TOKENS * (n_tokens / AT_TOKENS) ** BATCH_EXPONENT)
-    n_windows = wanted / context
+    n_windows = batch_tokens / context
     unit = 8 if n_windows >= 64 else 1
     return max(1, round(n_windows / unit)) * unit * context
 

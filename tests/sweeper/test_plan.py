@@ -147,6 +147,12 @@ def test_but_no_less_than_a_quarter_of_the_longest_ones():
     assert run.spec.batch_tokens > batch_tokens_for(run.spec.horizons[0], 128)
 
 
+def test_a_large_batch_of_a_trunk_divides_among_eight_gpus():
+    [run] = made(sizes=[1e4], budgets=[1e11, 3.3e16], n_tokens=10**13).runs
+    assert run.spec.batch_tokens // 128 >= 64
+    assert run.spec.batch_tokens // 128 % 8 == 0
+
+
 def test_changes_of_the_recipe_reach_the_run():
     run = made(recipe={"lr": 0.5, "batch_tokens": 1024, "cooldown_share": 0.3}).runs[0].spec
     assert (run.optimizer.lr, run.batch_tokens, run.schedule.cooldown_share) == (0.5, 1024, 0.3)
