@@ -59,13 +59,5 @@ def plot(found: Versus, *, unit: str = "nats/token", ax: Axes | None = None) -> 
         ax.plot(found.grid, recipe.loss, color=color, lw=2, label=recipe.name.lstrip("_"))
     if found.crossing is not None and found.grid[0] <= found.crossing <= found.grid[-1]:
         ax.axvline(found.crossing, color=style.INK, ls=":", lw=1.2, label="they cross")
-    ax.axvspan(found.measured, found.grid[-1], color=style.PALE, alpha=0.3, lw=0)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
-    ax.yaxis.set_minor_formatter(lambda v, _: f"{v:.3g}")
-    ax.tick_params(axis="y", which="minor", labelsize=8)
-    ax.set_xlim(found.grid[0] / 1.3, found.grid[-1])
-    style.flops(ax)
-    ax.set(xlabel="Compute C (FLOP); shaded: beyond the runs", ylabel=f"Loss ({unit})")
-    style.legend(ax, loc="upper right")
+    style.loss_over_compute(ax, found.grid, found.measured, unit=unit, beyond="the runs")
     return ax

@@ -57,15 +57,7 @@ def plot(found: Frontier, *, unit: str = "nats/token", ax: Axes | None = None) -
         ax.plot(found.grid, loss, color=style.APPROACH[name], lw=2.2 if trusted else 1.1,
                 ls="-" if trusted else "--", label=label)  # fmt: skip
     _target(ax, found)
-    ax.axvspan(found.runs[:, 0].max(), found.grid[-1], color=style.PALE, alpha=0.3, lw=0)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
-    ax.yaxis.set_minor_formatter(lambda v, _: f"{v:.3g}")
-    ax.tick_params(axis="y", which="minor", labelsize=8)
-    ax.set_xlim(found.grid[0] / 1.3, found.grid[-1])
-    style.flops(ax)
-    ax.set(xlabel="Compute C (FLOP); shaded: beyond the sweep", ylabel=f"Loss ({unit})")
-    style.legend(ax, loc="upper right")
+    style.loss_over_compute(ax, found.grid, found.runs[:, 0].max(), unit=unit, beyond="the sweep")
     return ax
 
 

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from fitting.isoflop import Array
+
 INK, GREY, PALE = "#222222", "#777777", "#d9d9d9"
 BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#6b46c1"
 APPROACH = {
@@ -66,6 +68,19 @@ def counts(ax: Axes, axis: str) -> None:
 def flops(ax: Axes, axis: str = "x") -> None:
     """Log axis with ticks such as 3e19."""
     _log(ax, axis, power)
+
+
+def loss_over_compute(ax: Axes, grid: Array, measured: float, *, unit: str, beyond: str) -> None:
+    """Log axes of a loss along `grid` [FLOP], shaded beyond what was `measured`, and the legend."""
+    ax.axvspan(measured, grid[-1], color=PALE, alpha=0.3, lw=0)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
+    ax.yaxis.set_minor_formatter(lambda v, _: f"{v:.3g}")
+    ax.tick_params(axis="y", which="minor", labelsize=8)
+    ax.set_xlim(grid[0] / 1.3, grid[-1])
+    flops(ax)
+    ax.set(xlabel=f"Compute C (FLOP); shaded: beyond {beyond}", ylabel=f"Loss ({unit})")
+    legend(ax, loc="upper right")
 
 
 def _log(ax: Axes, axis: str, text: Callable[[float], str]) -> None:
