@@ -98,7 +98,7 @@ class Measurements:
             for n in array_names()
             if n in REQUIRED or _present(table, n)
         }
-        _default_flops(arrays)
+        _fill_blanks(arrays)
         for name in POSITIVE:  # by the rows of the table, not of those that are kept
             _check_positive(arrays.get(name), name, np.flatnonzero(keep))
         for name in ("loss_unit", "tokenizer", "tokenizer_fingerprint"):
@@ -239,11 +239,11 @@ def _check_positive(values: Array | None, name: str, rows: NDArray[np.intp] | No
         )
 
 
-def _default_flops(arrays: dict[str, Any]) -> None:
-    """6 N D where a row does not say."""
+def _fill_blanks(arrays: dict[str, Any]) -> None:
+    """Compute where a row does not say: 6 N D, and a budget of its own."""
     with np.errstate(over="ignore"):  # what overflows is refused by name
         counted = train_flops(1.0, 1.0) * arrays["n_params"] * arrays["n_tokens"]
     said = arrays.get("flops", np.full(len(counted), np.nan))
     arrays["flops"] = np.where(np.isnan(said), counted, said)
-    if (asked := arrays.get("budget_flops")) is not None:  # a point of no budget is one of its own
+    if (asked := arrays.get("budget_flops")) is not None:
         arrays["budget_flops"] = np.where(np.isnan(asked), arrays["flops"], asked)

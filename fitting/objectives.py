@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 NAMES = ("huber", "lad", "log_mse", "mse")
 PUBLISHED_DELTA = 1e-3  # of the residual of ln L; the published fits' choice
 LAD_DELTA = 1e-8  # Huber this narrow is LAD to eight figures
+SD_OF_MAD = 1.4826  # of a normal: its standard deviation over its median absolute deviation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,5 +111,5 @@ def noise_delta(residuals: Array) -> float:
 
 
 def robust_sd(residuals: Array) -> float:
-    """1.4826 times the median absolute deviation: the standard deviation of a normal."""
-    return float(1.4826 * np.median(np.abs(residuals - np.median(residuals))))
+    """By the median absolute deviation, which a few bad ones do not move."""
+    return float(SD_OF_MAD * np.median(np.abs(residuals - np.median(residuals))))

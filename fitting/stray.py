@@ -7,6 +7,7 @@ import numpy as np
 
 from fitting.errors import Note
 from fitting.measurements import Array, Measurements
+from fitting.objectives import SD_OF_MAD
 
 # Robust standard deviations of ln L. Of the 245 Chinchilla points this names four of the five that
 # Besiroglu et al. 2024 (arXiv:2404.10102) left out, and no other; the fifth lies at 3.
@@ -34,11 +35,16 @@ def stray_notes(m: Measurements, residuals: Array, *, n_coefficients: int = 0) -
     if not rows.size:
         return ()
     worst = rows[np.argsort(-np.maximum(np.abs(off), np.abs(from_median))[rows])]
-    named = "; ".join(_said(m, k, off[k], sd, from_median[k]) for k in worst[:N_NAMED])
+    named = "; ".join(
+        f"N={m.n_params[k]:.4g}, D={m.n_tokens[k]:.4g}, loss {m.loss[k]:.4g}, "
+        + (_by_law(off[k], sd) if far[k] else f"{np.exp(from_median[k]):.2g} times the median")
+        for k in worst[:N_NAMED]
+    )
     more = f"; and {rows.size - N_NAMED} more" if rows.size > N_NAMED else ""
     return (Note("stray_measurements", (
-        f"{rows.size} of {len(m)} measurements {'lies' if rows.size == 1 else 'lie'} far from the others: {named}{more} (check them; rows "
-        "flagged in a column excluded_outlier are left out, and counted)")),)  # fmt: skip
+        f"{rows.size} of {len(m)} measurements {'lies' if rows.size == 1 else 'lie'} far from the "
+        f"others: {named}{more} (check them; rows flagged in a column excluded_outlier are "
+        "left out, and counted)")),)  # fmt: skip
 
 
 def _scatter(off: Array, n_coefficients: int) -> float:
@@ -47,12 +53,9 @@ def _scatter(off: Array, n_coefficients: int) -> float:
     if len(off) < ENOUGH * n_coefficients:
         return float("inf")
     free = np.sort(np.abs(off))[n_coefficients:]
-    return max(float(1.4826 * np.median(free)), LEAST_SD)
+    return max(float(SD_OF_MAD * np.median(free)), LEAST_SD)
 
 
-def _said(m: Measurements, k: int, off: float, sd: float, from_median: float) -> str:
-    run = f"N={m.n_params[k]:.4g}, D={m.n_tokens[k]:.4g}, loss {m.loss[k]:.4g}"
-    if abs(off) > max(FAR * sd, LEAST_OFF):
-        side = "above" if off > 0 else "below"
-        return f"{run}, {100 * abs(np.expm1(off)):.2g} % {side} their law, {abs(off) / sd:.2g} times their scatter"  # fmt: skip
-    return f"{run}, {np.exp(from_median):.2g} times the median"
+def _by_law(off: float, sd: float) -> str:
+    side = "above" if off > 0 else "below"
+    return f"{100 * abs(np.expm1(off)):.2g} % {side} their law, {abs(off) / sd:.2g} times their scatter"

@@ -94,9 +94,8 @@ class SweepSpec(_Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     data: Annotated[str, Field(pattern=NAME, max_length=200)] = "default"  # a prepared corpus
-    extends: Annotated[int, Field(gt=0, lt=2**31)] | None = (
-        None  # a sweep that is over, whose points count as this one's too
-    )
+    # A sweep that is over, whose points are fitted too. Below 2^31: PostgreSQL's INTEGER.
+    extends: Annotated[int, Field(gt=0, lt=2**31)] | None = None
     family: Literal["transformer", "moe", "lstm", "gpt2"] = "transformer"
     context: Count = 128
     sizes: tuple[Size, ...] = ()

@@ -28,6 +28,7 @@ log = structlog.get_logger("up")
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 30.0  # after running this long a process has no history of falling
 STOP_S = 12.0
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # addresses to listen on, not to be reached by
 
 
 @dataclass(kw_only=True, slots=True)
@@ -78,9 +79,6 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # addresses to listen on, not to be reached by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
