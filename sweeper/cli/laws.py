@@ -27,11 +27,12 @@ ONE_LAW = ("objective", "delta", "iid", "scheme", "allow_undecayed")
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    from sweeper.cli import beside, compare, plotting
+    from sweeper.cli import beside, compare, design, plotting
 
     for command in (fit, recommend, predict):
         app.command()(command)
     compare.register(app)
+    design.register(app)
     plotting.register(app)
     beside.register(app)
 

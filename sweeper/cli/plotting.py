@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from fitting.costs.question import Law
@@ -52,7 +51,7 @@ def plot(
     else:
         law = law or "chinchilla"
         figure = draw(kind, m, law=law, name=name, flops=flops, n_bootstrap=bootstrap, seed=seed)
-    figure.savefig(output, dpi=DPI)
+    save(figure, output)
     of = "published figures" if m is None else f"{len(m)} measurements"
     OUT.print(f"{output}: {kind} of {of}", highlight=False)
 
@@ -77,11 +76,9 @@ def check_form(output: Path) -> None:
         raise InputError(f"output must end in .svg, .png or .pdf; got {output.name!r}", field="output")  # fmt: skip
 
 
-def save(ax: "Axes", output: Path) -> None:
-    """The figure that these axes belong to."""
-    from reports.render import figure_of
-
-    figure_of(ax).savefig(output, dpi=DPI)
+def save(figure: "Figure", output: Path) -> None:
+    """In the form that the file's name says."""
+    figure.savefig(output, dpi=DPI)
 
 
 def draw_tables(

@@ -67,7 +67,7 @@ def plan(
 
     With --design, `isoflop design` instead: what the runs so far tell, and the cheapest next ones.
     """
-    from sweeper.cli.compare import design as show_design
+    from sweeper.cli.design import design as show_design
     from sweeper.cli.sweep_view import show_plan
 
     if design is not None and target is not None:

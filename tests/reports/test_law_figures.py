@@ -156,3 +156,9 @@ def test_two_recipes_are_drawn_with_their_bands_and_their_crossing():
     assert found.grid[0] < found.crossing < found.grid[-1]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["one", "two", "they cross"]
     assert "nats/token" in ax.get_ylabel()
+
+
+def test_a_recipe_whose_file_begins_with_an_underscore_is_in_the_legend():
+    found = comparison.curves(compare(M, M, n_bootstrap=40), M, M, ("one", "_two"))
+    shown = [t.get_text() for t in comparison.plot(found).get_legend().get_texts()]
+    assert shown[:2] == ["one", "two"]
